@@ -1,0 +1,93 @@
+"""What an embedder may tune, with the defaults of a small cluster on one local network."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import InvalidArgument
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Settings of one node. Times are milliseconds, sizes are bytes.
+
+    Raises:
+        InvalidArgument: a value is out of range or two values contradict each other.
+    """
+
+    tick_ms: int = 100
+    """The length of a Raft tick; every other time is rounded to whole ticks."""
+    beat_ms: int = 500
+    """How often a leader beats."""
+    election_timeout_ms: int = 1000
+    """Election timeouts are drawn from [T, 2T)."""
+    append_bytes: int = 1 * MIB
+    """Encoded entries per append message (at least one entry goes, whatever its size)."""
+    inflight_messages: int = 256
+    """Append messages outstanding per peer and group."""
+    inflight_bytes: int = 4 * MIB
+    """Payload bytes outstanding per peer and group."""
+    uncommitted_bytes: int = 16 * MIB
+    """Payload bytes proposed to a group and not yet committed; more is refused as Overloaded."""
+    apply_bytes: int = 4 * MIB
+    """Encoded entries that one group applies per turn."""
+    log_keep_bytes: int = 4 * MIB
+    """Log kept behind the applied index for followers that lag."""
+    log_keep_entries: int = 10_000
+    """The same, by number of entries."""
+    flush_ms: int = 300
+    """How often applied writes are flushed to the state store."""
+    batches_in_flight: int = 4
+    """Batches handed to the log writer and not yet durable; more work joins the next batch."""
+    parked_bytes: int = 16 * MIB
+    """Early messages of groups that this node has not created yet."""
+    parked_ms: int = 5000
+    """How long such a message waits before it is dropped."""
+    request_bytes: int = 256 * MIB
+    """Requests queued on this node, over all groups; more is refused as Overloaded."""
+    operation_timeout_ms: int = 30_000
+    """The deadline of an operation for which the caller set none."""
+    durability: Literal["sync", "none"] = "sync"
+    """``"none"`` never calls fdatasync: for tests and caches that may lose everything."""
+    state_machine: Literal["lmdb", "memory"] = "lmdb"
+    """Where the key-value machines keep their data."""
+    tune_process: bool = False
+    """Let the engine change process-wide settings (interpreter switch interval, garbage collector)."""
+
+    def __post_init__(self) -> None:
+        positive = (
+            "tick_ms beat_ms election_timeout_ms append_bytes inflight_messages inflight_bytes uncommitted_bytes "
+            "apply_bytes log_keep_bytes log_keep_entries flush_ms batches_in_flight parked_bytes parked_ms "
+            "request_bytes operation_timeout_ms"
+        ).split()
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise InvalidArgument(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.election_timeout_ms < 2 * self.tick_ms:
+            raise InvalidArgument(
+                f"election_timeout_ms={self.election_timeout_ms} must be at least two ticks of {self.tick_ms} ms"
+            )
+        if self.beat_ms >= self.election_timeout_ms:
+            raise InvalidArgument(
+                f"beat_ms={self.beat_ms} must be below election_timeout_ms={self.election_timeout_ms}"
+            )
+        if self.inflight_bytes < self.append_bytes:
+            raise InvalidArgument(
+                f"inflight_bytes={self.inflight_bytes} must not be below append_bytes={self.append_bytes}"
+            )
+        if self.durability not in {"sync", "none"}:
+            raise InvalidArgument(f'durability must be "sync" or "none", not {self.durability!r}')
+        if self.state_machine not in {"lmdb", "memory"}:
+            raise InvalidArgument(f'state_machine must be "lmdb" or "memory", not {self.state_machine!r}')
+
+    @property
+    def election_ticks(self) -> int:
+        """The election timeout in ticks."""
+        return max(2, round(self.election_timeout_ms / self.tick_ms))
+
+    @property
+    def beat_ticks(self) -> int:
+        """The beat interval in ticks."""
+        return max(1, min(self.election_ticks - 1, round(self.beat_ms / self.tick_ms)))
