@@ -1,6 +1,6 @@
 """What an embedder may tune, with the defaults of a small cluster on one local network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from .errors import InvalidArgument
@@ -57,17 +57,13 @@ class EngineConfig:
     """Let the engine change process-wide settings (interpreter switch interval, garbage collector)."""
 
     def __post_init__(self) -> None:
-        positive = (
-            "tick_ms beat_ms election_timeout_ms append_bytes inflight_messages inflight_bytes uncommitted_bytes "
-            "apply_bytes log_keep_bytes log_keep_entries flush_ms batches_in_flight parked_bytes parked_ms "
-            "request_bytes operation_timeout_ms"
-        ).split()
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise InvalidArgument(f"{name} must be at least 1, not {getattr(self, name)}")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if isinstance(option.default, int) and value < 1 and not isinstance(value, bool):
+                raise InvalidArgument(f"{option.name} must be at least 1, not {value}")
         if self.election_timeout_ms < 2 * self.tick_ms:
             raise InvalidArgument(
-                f"election_timeout_ms={self.election_timeout_ms} must be at least two ticks of {self.tick_ms} ms"
+                f"election_timeout_ms={self.election_timeout_ms} must be at least two ticks ({self.tick_ms} ms)"
             )
         if self.beat_ms >= self.election_timeout_ms:
             raise InvalidArgument(

@@ -54,7 +54,7 @@ class Unknown(Error):
 
 
 class OutcomeUnknown(Unknown):
-    """A write that was cancelled, timed out or lost its connection may still commit: read before repeating."""
+    """A write that was cancelled, timed out or lost its connection may yet commit: read before repeating."""
 
 
 class Fatal(Error):
