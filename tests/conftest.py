@@ -1,0 +1,30 @@
+"""What every test shares: reproducible property tests, and no thread left behind.
+
+Property tests draw the same examples each time, so a red run stays red for whoever repeats it.
+``pytest --hypothesis-profile=explore`` draws new ones and more of them.
+"""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "fixed",
+    derandomize=True,
+    deadline=None,  # two cores run the whole suite: a slow example is no failure
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", settings.get_profile("fixed"), derandomize=False, max_examples=2000)
+settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_test() -> Iterator[None]:
+    """``close()`` joins what it started: a thread that is alive after its test failed to stop."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert not left, f"threads left running: {left}"
