@@ -1,0 +1,149 @@
+"""The log store as the engine sees it: what is written, what is read back, and when it is durable.
+
+A turn stages all its writes as one batch (loop thread), the batch is committed (writer thread) and then
+finished, or rolled back, on the loop thread again. Batches commit in the order in which they were staged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ...raft.entry import Entry
+from ...raft.state import ConfState, HardState, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """Why a replica exists here, and as what: durable before the replica says anything.
+
+    A newborn group stands at snapshot point (index 1, term 1) with commit 1 and hard-state term 0.
+    """
+
+    group: int
+    replica_id: int
+    conf_state: ConfState
+    peers: tuple[tuple[int, int], ...]
+    """(replica id, node id) of every member."""
+    start: bytes
+    end: bytes | None
+    epoch: int
+    directory_index: int
+    """Index of the directory's entry that created the group."""
+    machine: str
+    """Which state machine applies the entries: "kv" or "directory"."""
+
+
+@dataclass(slots=True)
+class GroupWrite:
+    """What one turn makes durable for one replica. Parts are applied in the order of the fields.
+
+    A batch may hold several writes of one group; they are applied in their order too.
+    """
+
+    group: int
+    replica_id: int
+    hard_state: HardState | None = None
+    entries: Sequence[Entry] = ()
+    """Consecutive; the group's entries from the first one's index on are replaced."""
+    run: bytes = b""
+    """The encoded run of exactly these entries; empty if there are none."""
+    snapshot_point: tuple[int, int, ConfState] | None = None
+    """(index, term, members): the log is emptied and stands there, before `entries` are appended."""
+    truncate: tuple[int, int] | None = None
+    """(index, term): entries up to and including it are dropped; nothing happens if they are gone already."""
+    birth: Birth | None = None
+    """Takes place before everything else in this write."""
+    tombstone: bool = False
+    """The replica is removed, with all that was kept for it; nothing else may be in this write."""
+
+
+class Batch(Protocol):
+    """A staged batch."""
+
+    @property
+    def seq(self) -> int:
+        """Its sequence number: greater than that of any batch before, never used again."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded batch."""
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """The group of each write, in order."""
+
+
+class GroupLog(Protocol):
+    """The log of one replica; `raft.Storage` and what the engine asks beyond it.
+
+    It shows what has been staged, durable or not. Removing the replica makes it empty for good.
+    """
+
+    snapshot_source: Callable[[], Snapshot] | None
+    """Where `snapshot` takes its answer from; None: a snapshot is temporarily unavailable."""
+
+    @property
+    def birth(self) -> Birth:
+        """The birth that the replica came from."""
+
+    @property
+    def hard_state(self) -> HardState:
+        """The hard state staged last."""
+
+    def initial_state(self) -> tuple[HardState, ConfState]:
+        """Hard state, and the members at the birth or at the last snapshot point."""
+
+    def first_index(self) -> int:
+        """Index of the first entry that is present, or would be."""
+
+    def last_index(self) -> int:
+        """Index of the last entry; first_index - 1 if there is none."""
+
+    def term(self, index: int) -> int:
+        """Term at `index`, in [first_index - 1, last_index]. Raises `Compacted`, `Unavailable`."""
+
+    def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
+        """Entries in [low, high) up to `max_size` encoded bytes, but at least one.
+
+        Raises `Compacted`, `Unavailable`, and `Corruption` if stored bytes are damaged.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """What `snapshot_source` gives. Raises `SnapshotTemporarilyUnavailable` without one."""
+
+
+class LogStore(Protocol):
+    """The logs of all replicas of a node."""
+
+    def births(self) -> Mapping[int, Birth]:
+        """Every replica that exists, by group."""
+
+    def tombstones(self) -> Mapping[int, int]:
+        """For each group that a replica was removed of: the highest replica id removed here."""
+
+    def group(self, group: int) -> GroupLog:
+        """The log of a group's replica. Raises `KeyError` if there is none."""
+
+    def stage(self, writes: Sequence[GroupWrite]) -> Batch:
+        """Take a batch: from now on reads show it. Loop thread.
+
+        Raises `Closed` after `close` or an error that has not been rolled back; `Misuse` for a write that
+        contradicts the log, and then nothing is staged.
+        """
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch; durable on return (unless durability is "none"). Writer thread, in stage order.
+
+        Raises `DiskFull`, `StorageFailed` or `Corruption`; nothing staged after it can commit then.
+        """
+
+    def finish(self, batch: Batch) -> None:
+        """The batch is committed: its bytes need no longer be kept in memory. Loop thread."""
+
+    def roll_back(self, batches: Sequence[Batch]) -> None:
+        """These batches, the newest ones, will never commit: reads show what was before. Loop thread."""
+
+    def close(self) -> None:
+        """Release the files. Nothing may be in flight."""
