@@ -63,7 +63,7 @@ class EngineConfig:
                 raise InvalidArgument(f"{option.name} must be at least 1, not {value}")
         if self.election_timeout_ms < 2 * self.tick_ms:
             raise InvalidArgument(
-                f"election_timeout_ms={self.election_timeout_ms} must be at least two ticks ({self.tick_ms} ms)"
+                f"election_timeout_ms={self.election_timeout_ms} must be at least 2 * tick_ms={self.tick_ms}"
             )
         if self.beat_ms >= self.election_timeout_ms:
             raise InvalidArgument(

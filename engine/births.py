@@ -1,0 +1,66 @@
+"""Births: a replica exists once its birth row is durable, and not a moment earlier."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from .logstore.port import Birth
+
+BIRTHS_PER_TURN: Final = 250
+"""Replicas that one turn brings up: creating in bulk must not hold up the groups that run already."""
+
+
+class Births:
+    """The replicas that the directory has ordered and that do not run yet, in their three stages.
+
+    ordered (the directory's entry is applied) → written (in a batch on its way to the disk) → durable
+    (may be brought up, and only now answer a vote).
+    """
+
+    def __init__(self) -> None:
+        self._ordered: deque[Birth] = deque()
+        self._written: dict[int, list[Birth]] = {}
+        self._durable: deque[Birth] = deque()
+        self._groups: set[int] = set()
+
+    def __contains__(self, group: int) -> bool:
+        return group in self._groups
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the directory has applied a creation whose births are not durable yet.
+
+        While this holds its applied index must not become durable: a crash would lose the births for good.
+        """
+        return bool(self._ordered or self._written)
+
+    @property
+    def ready(self) -> bool:
+        """Whether replicas wait to be brought up."""
+        return bool(self._durable)
+
+    def order(self, births: Iterable[Birth]) -> None:
+        """The directory wants these replicas on this node."""
+        for birth in births:
+            self._ordered.append(birth)
+            self._groups.add(birth.group)
+
+    def to_write(self) -> list[Birth]:
+        """The births for the next batch."""
+        births = list(self._ordered)
+        self._ordered.clear()
+        return births
+
+    def written(self, batch: int, births: list[Birth]) -> None:
+        """``births`` went into the batch with this sequence number."""
+        self._written[batch] = births
+
+    def durable(self, batch: int) -> None:
+        """The batch is on disk."""
+        self._durable.extend(self._written.pop(batch, ()))
+
+    def bring_up(self) -> list[Birth]:
+        """The next replicas to start."""
+        births = [self._durable.popleft() for _ in range(min(BIRTHS_PER_TURN, len(self._durable)))]
+        self._groups.difference_update(birth.group for birth in births)
+        return births

@@ -1,0 +1,42 @@
+"""When applied state goes to the state store, and what waits for that: snapshots and log truncation."""
+
+from collections.abc import Iterable, Mapping
+
+from .replica import Replica
+from .statemachine.store import Flush, StateStore
+
+
+class Flusher:
+    """One flush at a time: everything that was applied up to one moment, with its applied records."""
+
+    def __init__(self, state: StateStore, interval: float, now: float) -> None:
+        self._state = state
+        self._interval = interval
+        self._next = now + interval
+        self._flushing = False
+        self._installs: list[Replica] = []
+        self._installs_flushing: list[Replica] = []
+
+    def await_install(self, replica: Replica) -> None:
+        """``replica`` has put a snapshot's data in place: flush soon, for its peer waits."""
+        self._installs.append(replica)
+
+    def start(self, now: float, running: Iterable[Replica]) -> Flush | None:
+        """The next flush, if one is due and none is on its way."""
+        if self._flushing or (now < self._next and not self._installs):
+            return None
+        self._next = now + self._interval
+        for replica in running:
+            if replica.wants_checkpoint():
+                replica.checkpoint()
+        flush = self._state.freeze()
+        if flush is not None:
+            self._flushing = True
+            self._installs_flushing, self._installs = self._installs, []
+        return flush
+
+    def finish(self, flush: Flush) -> tuple[Mapping[int, int], list[Replica]]:
+        """The flush is durable: the applied index by group, and the replicas whose snapshot is in place."""
+        self._flushing = False
+        installed, self._installs_flushing = self._installs_flushing, []
+        return self._state.flushed(flush), installed

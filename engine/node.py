@@ -1,0 +1,407 @@
+"""A node: many replicas, one turn.
+
+:meth:`Node.turn` is a plain function of the time and of what has arrived. It does no I/O and waits for
+nothing: the shell around it (:mod:`multiraft.engine.host`) collects inputs and carries effects out, and
+the simulator calls the very same function.
+"""
+
+import logging
+import random
+from collections.abc import Iterable
+
+from ..native.errors import BadFrame
+from ..raft.errors import PeerNotFound, RaftError
+from ..raft.errors import ProposalDropped as CoreDropped
+from ..raft.messages import Message, MsgType
+from ..raft.ready import Ready
+from .config import EngineConfig
+from .errors import Corruption, Overloaded
+from .flusher import Flusher
+from .held import Held
+from .logstore.port import GroupWrite, LogStore
+from .outbox import Outbox
+from .parking import Parking
+from .pending import Answer
+from .replica import SYSTEM_GROUP, Replica
+from .replicas import MachineFactory, Replicas
+from .runs import Runs
+from .statemachine.store import StateStore
+from .ticker import Ticker
+from .turn import Effects, Inputs, Turn
+from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received, read_frame
+
+logger = logging.getLogger("multiraft.node")
+
+
+class Node:
+    """The replicas of one process and what they share.
+
+    Args:
+        node_id: this node.
+        log, state: the stores; open, and used by nobody else.
+        machines: makes the state machine of a replica.
+        seed: the source of every random choice (election timeouts).
+        now: the time of the first turn, in seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        config: EngineConfig,
+        log: LogStore,
+        state: StateStore,
+        machines: MachineFactory,
+        seed: random.Random,
+        now: float,
+    ) -> None:
+        self.node_id = node_id
+        self.config = config
+        self.log = log
+        self.state = state
+        self.directory_index = 0
+        """The applied index of this node's directory; the directory's machine moves it."""
+        self.replicas = Replicas(config, log, state, machines, seed)
+        self.parking = Parking(config.parked_bytes, config.parked_ms / 1000)
+        self.ticker = Ticker(now, config.tick_ms / 1000, config.beat_ms / 1000)
+        self.messages_refused = 0
+        """Messages dropped because they name another replica, or come from the wrong node."""
+        self._running = self.replicas.running
+        self._births = self.replicas.births
+        self._active: dict[int, Replica] = {}
+        self._held = Held()
+        self._flusher = Flusher(state, config.flush_ms / 1000, now)
+        self._installed: list[Replica] = []
+        self._truncations: list[tuple[GroupWrite, Replica]] = []
+
+    # -- the turn --------------------------------------------------------------------------------
+
+    def turn(self, now: float, inputs: Inputs) -> Effects:
+        """One pass: inputs in, effects out. The order of the phases is the protocol's."""
+        runs = Runs()
+        turn = Turn(now, runs, Outbox(runs), Effects())
+        self._note_durable(turn, inputs)
+        self._note_flushed(inputs)
+        self._bring_up_newborns(turn)
+        self._step_messages(turn, inputs)
+        self._note_lost_peers(inputs)
+        self._take_requests(turn, inputs)
+        self._tick(turn)
+        self._collect_ready(turn)
+        self._stage_batch(turn)
+        self._apply(turn)
+        self._flush_state(turn)
+        turn.effects.frames = turn.outbox.frames(self.directory_index)
+        turn.effects.again = turn.effects.again or self._work_is_left()
+        return turn.effects
+
+    def _work_is_left(self) -> bool:
+        if self._births.ready:
+            return True
+        return bool(self._active or self._truncations) and not self._writer_is_busy()
+
+    def _writer_is_busy(self) -> bool:
+        return self._held.batches_in_flight >= self.config.batches_in_flight
+
+    # -- phases: what the stores have done -------------------------------------------------------
+
+    def _note_durable(self, turn: Turn, inputs: Inputs) -> None:
+        """Batches are on disk: now, and only now, leave the promises that they back."""
+        for batch in inputs.durable:
+            self.log.finish(batch)
+            self._births.durable(batch.seq)
+            for replica, messages in self._held.durable(batch.seq):
+                self._deliver(turn, replica, messages)
+
+    def _note_flushed(self, inputs: Inputs) -> None:
+        """Applied state is on disk: logs may be cut, and snapshots may take the place of logs."""
+        for flush in inputs.flushed:
+            durable, installed = self._flusher.finish(flush)
+            self._installed += installed
+            for group in durable:
+                replica = self._running.get(group)
+                write = None if replica is None or replica.installing else replica.truncation()
+                if replica is not None and write is not None:
+                    self._truncations.append((write, replica))
+
+    def _bring_up_newborns(self, turn: Turn) -> None:
+        """Start replicas whose births are durable; the designated ones campaign at once."""
+        for birth in self._births.bring_up():
+            replica = self.replicas.start(birth)
+            if birth.peers[0][1] == self.node_id:
+                replica.raw.force_election()
+            self._activate(replica)
+            for parked in self.parking.take(birth.group):
+                self._receive(turn, parked.node, parked.directory_index, parked.received)
+
+    # -- phases: what peers and callers want -----------------------------------------------------
+
+    def _step_messages(self, turn: Turn, inputs: Inputs) -> None:
+        for node, payload in inputs.frames:
+            try:
+                directory_index, rows = read_frame(payload)
+            except BadFrame as error:
+                turn.effects.hang_up.append((node, Corruption(f"node {node} sent a bad frame: {error}")))
+                continue
+            for received in rows:
+                self._receive(turn, node, directory_index, received)
+
+    def _receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
+        replica = self._running.get(received.group)
+        if replica is None:
+            self._receive_unknown(turn, node, directory_index, received)
+            return
+        message = received.message
+        if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
+            self.messages_refused += received.kind != UNKNOWN_GROUP
+            return
+        if received.run:
+            turn.runs.received(received.group, message.entries, received.run)
+        if received.kind == COMMIT_NOTICE:
+            replica.raw.step_commit_notice(message.from_, message.term, message.commit)
+            self._activate(replica)
+        elif received.kind != UNKNOWN_GROUP:
+            self._step(replica, message)
+
+    def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
+        """A message for a group that does not run here: early, or lost, or none of ours."""
+        group = received.group
+        if received.kind == UNKNOWN_GROUP or group in self.replicas.lost:
+            return
+        if directory_index > self.directory_index or group in self._births:
+            self.parking.park(node, directory_index, received, turn.now)
+        else:
+            turn.outbox.add_unknown(node, group, received.message.from_)
+
+    def _step(self, replica: Replica, message: Message) -> None:
+        try:
+            replica.raw.step(message)
+        except (CoreDropped, PeerNotFound) as error:
+            logger.debug("group %d: %s", replica.group, error)
+        except RaftError as error:
+            self._active.pop(replica.group, None)
+            self.replicas.fence(replica, error)
+            return
+        self._activate(replica)
+
+    def _note_lost_peers(self, inputs: Inputs) -> None:
+        for node in inputs.peers_lost:
+            self._unreachable(node, self._running)
+        for node, groups in inputs.frames_dropped:
+            self._unreachable(node, groups)
+
+    def _unreachable(self, node: int, groups: Iterable[int]) -> None:
+        for group in list(groups):
+            replica = self._running.get(group)
+            peer = None if replica is None else replica.replica_of_node.get(node)
+            if replica is not None and peer is not None and replica.leads:
+                replica.raw.report_unreachable(peer)
+                replica.raw.report_snapshot(peer, ok=False)
+
+    def _take_requests(self, turn: Turn, inputs: Inputs) -> None:
+        answers = turn.effects.answers
+        for proposal in inputs.proposals:
+            replica = self._running.get(proposal.group)
+            if replica is None or not replica.leads or replica.quarantine:
+                answers.append(Answer(proposal.token, self.replicas.refusal(proposal.group)))
+            else:
+                replica.proposals.queued.append(proposal)
+                self._activate(replica)
+        for read in inputs.reads:
+            replica = self._running.get(read.group)
+            if replica is None or not replica.leads or replica.quarantine:
+                answers.append(Answer(read.token, self.replicas.refusal(read.group)))
+            else:
+                replica.reads.queued.append(read)
+                self._activate(replica)
+
+    def _tick(self, turn: Turn) -> None:
+        due = self.ticker.due(turn.now)
+        if due is None:
+            turn.effects.again = True
+            return
+        for _ in range(due):
+            for replica in self._running.values():
+                replica.raw.tick()
+                if replica.raw.has_ready():
+                    self._activate(replica)
+        if due:
+            self.parking.expire(turn.now)
+            for parked in self.parking.unfounded(self.directory_index, self.replicas.expects):
+                group, sender = parked.received.group, parked.received.message.from_
+                turn.outbox.add_unknown(parked.node, group, sender)
+
+    # -- phases: what Raft wants -----------------------------------------------------------------
+
+    def _collect_ready(self, turn: Turn) -> None:
+        """Propose, then take one Ready of every active replica; the system group goes first.
+
+        With enough batches in flight nothing is taken: it joins the batch of a later turn, so that a slow
+        disk makes batches larger and not more.
+        """
+        if self._writer_is_busy():
+            return
+        active, self._active = self._active, {}
+        system = active.pop(SYSTEM_GROUP, None)
+        if system is not None:
+            self._serve(turn, system)
+        for replica in active.values():
+            self._serve(turn, replica)
+        installed, self._installed = self._installed, []
+        for replica in installed:
+            self._finish_install(turn, replica)
+
+    def _serve(self, turn: Turn, replica: Replica) -> None:
+        if replica.proposals.queued:
+            self._propose(turn, replica)
+        if replica.reads.queued:
+            self._start_reads(turn, replica)
+        if replica.installing is None and replica.raw.has_ready():
+            self._handle_ready(turn, replica, replica.raw.ready())
+
+    def _propose(self, turn: Turn, replica: Replica) -> None:
+        answers = turn.effects.answers
+        if not replica.leads:
+            answers += replica.proposals.refuse_queued(replica.not_leader())
+            return
+        taken = replica.proposals.take()
+        commands = [command for proposal in taken for command in proposal.commands]
+        try:
+            last = replica.raw.propose_batch(commands)
+        except CoreDropped as error:
+            refusal = Overloaded(f"group {replica.group}: {error}")
+            answers += [Answer(proposal.token, refusal) for proposal in taken]
+        else:
+            if last is not None:
+                replica.proposals.appended(taken, last.index, last.term)
+        if replica.proposals.queued:
+            self._activate(replica)
+
+    def _start_reads(self, turn: Turn, replica: Replica) -> None:
+        if replica.leads:
+            replica.raw.read_index(replica.reads.start_round())
+        else:
+            turn.effects.answers += replica.reads.fail_all(replica.not_leader())
+
+    def _handle_ready(self, turn: Turn, replica: Replica, ready: Ready) -> None:
+        if ready.soft_state is not None and not replica.leads:
+            turn.effects.answers += replica.proposals.refuse_queued(replica.not_leader())
+            turn.effects.answers += replica.reads.fail_all(replica.not_leader())
+        held = self._send_now(turn, replica, ready)
+        for state in ready.read_states:
+            replica.reads.confirmed(state.context, state.index)
+        if ready.committed_entries or ready.read_states:
+            turn.to_apply.append((replica, ready.committed_entries))
+        if ready.snapshot is not None:
+            self._begin_install(turn, replica, ready, held)
+            return
+        self._write(turn, replica, ready, held)
+
+    def _send_now(self, turn: Turn, replica: Replica, ready: Ready) -> list[Message]:
+        """Queue what may leave at once; returns what has to wait for the disk.
+
+        A vote request waits too: a candidate that wins by the votes of others before its own term and
+        vote are durable, crashes and campaigns again in that term would write two logs in one term.
+        """
+        held: list[Message] = []
+        for message in ready.messages:
+            if message.type is MsgType.VOTE:
+                held.append(message)
+            else:
+                self._send(turn, replica, message)
+        for notice in ready.commit_notices:
+            node = replica.nodes.get(notice.to)
+            if node is not None:
+                turn.outbox.add_notice(node, replica.group, replica.replica_id, notice)
+        held += ready.messages_after_append
+        return held
+
+    def _write(self, turn: Turn, replica: Replica, ready: Ready, held: list[Message]) -> None:
+        write = replica.write_of(ready, turn.runs)
+        if write is not None:
+            turn.writes.append((write, replica))
+            turn.held.append((replica, held))
+        elif held and not self._held.behind(replica, held):
+            self._deliver(turn, replica, held)
+
+    def _deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
+        """Messages whose condition is met: to this replica itself, or to its peers."""
+        for message in messages:
+            if message.to == replica.replica_id:
+                self._step(replica, message)
+            else:
+                self._send(turn, replica, message)
+
+    def _send(self, turn: Turn, replica: Replica, message: Message) -> None:
+        node = replica.nodes.get(message.to)
+        if node is None:
+            logger.debug("group %d: no node holds replica %d", replica.group, message.to)
+        else:
+            turn.outbox.add(node, replica.group, message)
+
+    # -- phases: what becomes durable, and what may be seen --------------------------------------
+
+    def _stage_batch(self, turn: Turn) -> None:
+        """Everything that this turn must make durable, for all groups, as one batch."""
+        turn.runs.encode()
+        if self._writer_is_busy():
+            return
+        births = self._births.to_write()
+        truncations, self._truncations = self._truncations, []
+        writes = [GroupWrite(group=b.group, replica_id=b.replica_id, birth=b) for b in births]
+        for write, replica in turn.writes:
+            if write.entries:
+                write.run = turn.runs.of(write.group, write.entries).data or b""
+                replica.log_grew(write.entries[-1].index, len(write.run))
+            writes.append(write)
+        writes += [write for write, _ in truncations]
+        if not writes:
+            return
+        batch = self.log.stage(writes)
+        self._held.staged(batch.seq, turn.held)
+        for _, replica in (*turn.writes, *truncations):
+            replica.newest_batch = batch.seq
+        if births:
+            self._births.written(batch.seq, births)
+        turn.effects.batch = batch
+
+    def _apply(self, turn: Turn) -> None:
+        """Apply what is committed and durable here, then answer the reads that waited for it."""
+        answers = turn.effects.answers
+        for replica, entries in turn.to_apply:
+            if entries and replica.quarantine is None:
+                replica.apply(entries, answers)
+            replica.serve_reads(answers)
+            if replica.raw.has_ready():
+                self._activate(replica)
+
+    def _flush_state(self, turn: Turn) -> None:
+        """Hand applied state to the state store now and then.
+
+        The directory's applied index goes with it, so nothing is flushed while births that it ordered
+        are not durable.
+        """
+        if not self._births.unsettled:
+            turn.effects.flush = self._flusher.start(turn.now, self._running.values())
+
+    # -- snapshots -------------------------------------------------------------------------------
+
+    def _begin_install(self, turn: Turn, replica: Replica, ready: Ready, held: list[Message]) -> None:
+        """A snapshot came.
+
+        First its data and its marker become durable, then the log is reset to it, and only then the
+        acknowledgement leaves.
+        """
+        assert ready.snapshot is not None
+        ready.messages_after_append = held
+        replica.installing = ready
+        replica.install(ready.snapshot, replica.raw.raft.term, turn.effects.answers)
+        self._flusher.await_install(replica)
+
+    def _finish_install(self, turn: Turn, replica: Replica) -> None:
+        ready, replica.installing = replica.installing, None
+        assert ready is not None
+        self._write(turn, replica, ready, ready.messages_after_append)
+        self._activate(replica)
+
+    def _activate(self, replica: Replica) -> None:
+        self._active[replica.group] = replica

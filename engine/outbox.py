@@ -1,0 +1,100 @@
+"""What one turn sends: the messages of all groups for one peer node travel in shared frames."""
+
+from typing import Final, NamedTuple
+
+from ..native.messages import encode_messages
+from ..raft.messages import Message, MsgType
+from ..raft.ready import CommitNotice
+from .runs import Run, Runs
+from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, extra_of, row_of
+
+FRAME_BYTES: Final = 1 << 20
+"""Frames are cut here; a message that is larger by itself travels alone."""
+FRAME_ROWS: Final = 4096
+ROW_BYTES: Final = 88
+
+
+class OutFrame(NamedTuple):
+    """One frame, ready for the socket, and the groups to tell should it be dropped."""
+
+    node: int
+    data: bytes
+    groups: tuple[int, ...]
+
+
+class _Item(NamedTuple):
+    row: list[int]
+    run: Run | None
+    extra: bytes
+    urgent: bool
+
+
+class Outbox:
+    """Collects messages per peer node; :meth:`frames` encodes them, urgent ones first."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._items: dict[int, list[_Item]] = {}
+
+    def add(self, node: int, group: int, message: Message) -> None:
+        """Queue a message; its entries' bytes must be there when :meth:`frames` is called."""
+        run = self._runs.of(group, message.entries) if message.entries else None
+        urgent = group == 1 or message.type in {MsgType.HEARTBEAT, MsgType.HEARTBEAT_RESP}
+        self._push(node, _Item(row_of(group, message), run, extra_of(message), urgent))
+
+    def add_notice(self, node: int, group: int, from_: int, notice: CommitNotice) -> None:
+        """Queue a commit notice."""
+        row = [group, notice.to, from_, COMMIT_NOTICE, notice.term, 0, 0, notice.commit, 0, 0, 0]
+        self._push(node, _Item(row, None, b"", urgent=False))
+
+    def add_unknown(self, node: int, group: int, to: int) -> None:
+        """Queue the answer to a message for a group that this node does not hold."""
+        self._push(node, _Item([group, to, 0, UNKNOWN_GROUP, 0, 0, 0, 0, 0, 0, 0], None, b"", urgent=False))
+
+    def frames(self, directory_index: int) -> list[OutFrame]:
+        """Everything queued, as frames of at most 1 MiB and 4,096 rows each."""
+        out: list[OutFrame] = []
+        for node, items in self._items.items():
+            first = [item for item in items if item.urgent]
+            rest = [item for item in items if not item.urgent]
+            for part in (first, rest):
+                out.extend(_cut(node, part, directory_index))
+        self._items = {}
+        return out
+
+    def _push(self, node: int, item: _Item) -> None:
+        queue = self._items.get(node)
+        if queue is None:
+            self._items[node] = [item]
+        else:
+            queue.append(item)
+
+
+def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
+    """Encode items in order.
+
+    Beats may overtake appends of their group: they carry no log position.
+    """
+    out: list[OutFrame] = []
+    rows: list[int] = []
+    bodies: list[bytes] = []
+    groups: list[int] = []
+    size = 0
+    for row, run, extra, _ in items:
+        data = b"" if run is None else run.data or b""
+        weight = ROW_BYTES + len(data) + len(extra)
+        if groups and (size + weight > FRAME_BYTES or len(groups) == FRAME_ROWS):
+            out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
+            rows, bodies, groups, size = [], [], [], 0
+        row[-2] = len(data)
+        row[-1] = len(extra)
+        rows += row
+        if data:
+            bodies.append(data)
+        if extra:
+            bodies.append(extra)
+        groups.append(row[0])
+        size += weight
+    if groups:
+        out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
+    return out

@@ -1,0 +1,255 @@
+"""One replica: a Raft state machine, its part of the log, its state machine and those who wait for it."""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from ..raft.config import Config
+from ..raft.entry import Entry, EntryType
+from ..raft.errors import SnapshotTemporarilyUnavailable
+from ..raft.node import RawNode
+from ..raft.ready import Ready
+from ..raft.role import Role
+from ..raft.state import ConfState, HardState, Snapshot
+from .compaction import LogSize, cut_index
+from .config import EngineConfig
+from .errors import Error, NotLeader, Quarantined, SnapshotTooLarge
+from .logstore.port import Birth, GroupLog, GroupWrite
+from .pending import Answer, PendingProposals, PendingReads
+from .runs import Runs
+from .statemachine.protocol import StateMachine
+from .statemachine.store import Applied, StateStore
+
+SYSTEM_GROUP: Final = 1
+
+
+class ReplicaStorage:
+    """What the core reads: the group's log, with commit and configuration as of the applied state.
+
+    A change of commit alone is never flushed, so after a restart the applied index may know more than
+    the hard state does.
+    """
+
+    def __init__(self, log: GroupLog, applied: Applied) -> None:
+        self._log = log
+        self._applied = applied
+        self._machine: StateMachine | None = None
+        self.first_index = log.first_index
+        self.last_index = log.last_index
+        self.term = log.term
+        self.entries = log.entries
+
+    def serve_snapshots_of(self, machine: StateMachine) -> None:
+        """Name the machine whose state :meth:`snapshot` sends."""
+        self._machine = machine
+
+    def applied_is(self, applied: Applied) -> None:
+        """Note how far the machine's state reaches."""
+        self._applied = applied
+
+    def initial_state(self) -> tuple[HardState, ConfState]:
+        """Hard state with commit = max(commit, applied), and the ConfState of the applied index."""
+        hard_state, _ = self._log.initial_state()
+        commit = max(hard_state.commit, self._applied.index)
+        return hard_state._replace(commit=commit), self._applied.conf_state
+
+    def snapshot(self) -> Snapshot:
+        """The machine's state as of its applied index.
+
+        Raises:
+            SnapshotTemporarilyUnavailable: there is no machine yet, or its state is too large to send.
+        """
+        if self._machine is None:
+            raise SnapshotTemporarilyUnavailable("the state machine is not loaded")
+        applied = self._applied
+        try:
+            data = self._machine.snapshot()
+        except SnapshotTooLarge as error:
+            raise SnapshotTemporarilyUnavailable(str(error)) from error
+        return Snapshot(index=applied.index, term=applied.term, conf_state=applied.conf_state, data=data)
+
+
+class Replica:
+    """A group's copy on this node. The node drives it; nothing here does I/O or knows the time."""
+
+    def __init__(
+        self,
+        birth: Birth,
+        log: GroupLog,
+        machine: StateMachine,
+        applied: Applied,
+        state: StateStore,
+        config: EngineConfig,
+        seed: random.Random,
+    ) -> None:
+        self.birth = birth
+        self.group = birth.group
+        self.replica_id = birth.replica_id
+        self.nodes: dict[int, int] = dict(birth.peers)
+        self.replica_of_node: dict[int, int] = {node: replica for replica, node in birth.peers}
+        self.machine = machine
+        self.applied = applied
+        self.proposals = PendingProposals()
+        self.reads = PendingReads()
+        self.newest_batch = 0
+        """Sequence number of the last batch that holds something of this replica."""
+        self.installing: Ready | None = None
+        """A Ready whose snapshot waits for the state store; until then no other Ready is taken."""
+        self.quarantine: Quarantined | None = None
+        self._log = log
+        self._state = state
+        self._storage = ReplicaStorage(log, applied)
+        self._storage.serve_snapshots_of(machine)
+        self._hard_state: HardState | None = None
+        self._log_size = LogSize()
+        self._keep_bytes = config.log_keep_bytes
+        self._keep_entries = config.log_keep_entries
+        self.raw = RawNode(_core_config(birth, self._storage, applied, config, seed))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this replica believes that it leads its group."""
+        return self.raw.raft.role is Role.LEADER
+
+    @property
+    def leader_node(self) -> int | None:
+        """The node that leads the group as far as this replica knows."""
+        return self.nodes.get(self.raw.raft.lead)
+
+    @property
+    def apply_lag(self) -> int:
+        """Committed entries that are not applied yet."""
+        return self.raw.raft.log.committed - self.applied.index
+
+    def not_leader(self) -> Error:
+        """The refusal of a request that only a leader can serve."""
+        return self.quarantine or NotLeader(self.group, self.leader_node)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def write_of(self, ready: Ready, runs: Runs) -> tuple[GroupWrite, Sequence[Entry]] | None:
+        """What of a Ready belongs into the log batch; ``None`` if nothing must be durable.
+
+        A change of commit alone causes no write: it goes along with the next one.
+        """
+        if ready.hard_state is not None:
+            self._hard_state = ready.hard_state
+        if not (ready.must_sync or ready.entries or ready.snapshot):
+            return None
+        write = GroupWrite(group=self.group, replica_id=self.replica_id)
+        write.hard_state, self._hard_state = self._hard_state, None
+        if ready.snapshot is not None:
+            snapshot = ready.snapshot
+            write.snapshot_point = (snapshot.index, snapshot.term, snapshot.conf_state)
+            self._log_size.clear()
+        if ready.entries:
+            write.entries = ready.entries
+            runs.of(self.group, ready.entries)
+        return write, ready.entries
+
+    def log_grew(self, last_index: int, size: int) -> None:
+        """Account for ``size`` bytes of entries that end at ``last_index``."""
+        self._log_size.grew(last_index, size)
+
+    # -- applying --------------------------------------------------------------------------------
+
+    def apply(self, entries: Sequence[Entry], answers: list[Answer]) -> None:
+        """Apply committed entries and answer who waits for them.
+
+        An exception from the machine quarantines this replica's apply; it goes on voting and replicating.
+        """
+        commands = [entry.data for entry in entries if entry.data and entry.type is EntryType.NORMAL]
+        try:
+            results = self.machine.apply(commands) if commands else []
+        except Exception as error:  # noqa: BLE001 # whatever a machine raises harms its own group only
+            self._quarantine(entries[0].index, error, answers)
+            return
+        at = 0
+        proposals = self.proposals
+        for entry in entries:
+            result: object = None
+            if entry.data and entry.type is EntryType.NORMAL:
+                result = results[at]
+                at += 1
+            proposals.applied(entry, result, answers)
+        last = entries[-1]
+        self.set_applied(last.index, last.term, self.applied.conf_state)
+        self.raw.acknowledge_apply(entries)
+
+    def set_applied(self, index: int, term: int, conf_state: ConfState) -> None:
+        """Record how far the machine's state reaches, in the same flush as the state itself."""
+        self.applied = Applied(index, term, conf_state, self.machine.metadata())
+        self._storage.applied_is(self.applied)
+        if self.machine.durable:
+            self._state.set_applied(self.group, self.applied)
+
+    def serve_reads(self, answers: list[Answer]) -> None:
+        """Answer the confirmed reads whose index is applied."""
+        self.reads.serve(self.applied.index, self.machine, answers)
+
+    def _quarantine(self, index: int, error: Exception, answers: list[Answer]) -> None:
+        self.quarantine = Quarantined(self.group, index, f"the state machine raised {error!r}")
+        self.quarantine.__cause__ = error
+        answers += self.proposals.fail_all(self.quarantine)
+        answers += self.reads.fail_all(self.quarantine)
+
+    # -- snapshots and compaction ----------------------------------------------------------------
+
+    def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> None:
+        """Put a received snapshot's data in place; it counts once the state store has flushed it."""
+        self.machine.restore(snapshot.data)
+        self._state.set_install_marker(self.group, message_term)
+        self.set_applied(snapshot.index, snapshot.term, snapshot.conf_state)
+        self.checkpoint()
+        self.proposals.skipped(snapshot.index, answers)
+
+    def checkpoint(self) -> None:
+        """Keep the state of a machine that is not durable by itself as one value in the state store."""
+        if not self.machine.durable:
+            self._state.set_checkpoint(self.group, self.applied, self.machine.snapshot())
+
+    def wants_checkpoint(self) -> bool:
+        """Whether only a checkpoint stands between the log and its truncation."""
+        if self.machine.durable or self.quarantine is not None:
+            return False
+        behind = self.applied.index - self._state.durable_applied(self.group)
+        return behind > self._keep_entries or self._log_size.total > 2 * self._keep_bytes
+
+    def truncation(self) -> GroupWrite | None:
+        """The write that drops what nobody needs from the log any more."""
+        index = cut_index(
+            self._log_size,
+            first=self._log.first_index(),
+            applied=self.applied.index,
+            durable=self._state.durable_applied(self.group),
+            keep_bytes=self._keep_bytes,
+            keep_entries=self._keep_entries,
+        )
+        if index is None:
+            return None
+        self._log_size.cut(index)
+        cut = (index, self._log.term(index))
+        return GroupWrite(group=self.group, replica_id=self.replica_id, truncate=cut)
+
+
+def _core_config(
+    birth: Birth, storage: ReplicaStorage, applied: Applied, config: EngineConfig, seed: random.Random
+) -> Config:
+    return Config(
+        id=birth.replica_id,
+        storage=storage,
+        random=seed,
+        election_tick=config.election_ticks,
+        heartbeat_tick=config.beat_ticks,
+        applied=applied.index,
+        async_storage_writes=True,
+        pre_vote=True,
+        check_quorum=True,
+        max_size_per_msg=config.append_bytes,
+        max_inflight_msgs=config.inflight_messages,
+        max_inflight_bytes=config.inflight_bytes,
+        max_uncommitted_size=config.uncommitted_bytes,
+        max_committed_size_per_ready=config.apply_bytes,
+        commit_notices=True,
+        disable_proposal_forwarding=True,
+    )

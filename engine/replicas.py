@@ -1,0 +1,156 @@
+"""The replicas of a node: how they come to life, how they come back, and which ones cannot run."""
+
+import logging
+import random
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..raft.errors import RaftError
+from ..raft.state import HardState
+from .births import Births
+from .config import EngineConfig
+from .errors import Corruption, Error, NotLeader, Quarantined
+from .logstore.port import Birth, GroupWrite, LogStore
+from .replica import Replica
+from .statemachine.protocol import StateMachine
+from .statemachine.store import Applied, StateStore
+
+logger = logging.getLogger("multiraft.node")
+
+MachineFactory = Callable[[Birth, bytes | None], StateMachine]
+"""Makes a replica's state machine from its birth and, after a restart, its applied metadata."""
+
+BIRTH_POINT: Final = (1, 1)
+"""Index and term of the snapshot point at which every group is born."""
+
+
+class Replicas:
+    """Running replicas by group, the births on their way, and the groups that are lost here."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        log: LogStore,
+        state: StateStore,
+        machines: MachineFactory,
+        seed: random.Random,
+    ) -> None:
+        self.running: dict[int, Replica] = {}
+        self.lost: dict[int, Error] = {}
+        """Groups whose replica here cannot run, and why."""
+        self.births = Births()
+        self._config = config
+        self._log = log
+        self._state = state
+        self._machines = machines
+        self._seed = seed
+
+    def start_all(self) -> None:
+        """Bring back every replica that the log store knows; a damaged one is declared lost."""
+        for birth in self._log.births().values():
+            try:
+                self.start(birth)
+            except Corruption as error:
+                self.declare_lost(birth.group, error)
+
+    def start(self, birth: Birth) -> Replica:
+        """Start one replica from what is durable.
+
+        Raises:
+            Corruption: log and state contradict each other.
+        """
+        group = birth.group
+        kept = self._state.checkpoint(group)
+        applied = self._state.applied(group) or (kept[0] if kept else None)
+        machine = self._machines(birth, applied.metadata if applied else None)
+        if kept is not None and not machine.durable:
+            applied = kept[0]
+            machine.restore(kept[1])
+        if applied is None:
+            applied = Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
+        self._finish_install(birth, applied)
+        check_log_holds(group, self._log, applied)
+        seed = random.Random(self._seed.getrandbits(64))
+        log = self._log.group(group)
+        replica = Replica(birth, log, machine, applied, self._state, self._config, seed)
+        self.running[group] = replica
+        return replica
+
+    def create(self, births: Iterable[Birth]) -> None:
+        """Order replicas: the directory's machine calls this as it applies a creation.
+
+        Repeating an order is harmless: a replica that runs, is on its way or was removed stays so.
+        """
+        removed = self._log.tombstones()
+        self.births.order(
+            birth
+            for birth in births
+            if birth.group not in self.running
+            and birth.group not in self.births
+            and birth.group not in self.lost
+            and removed.get(birth.group, 0) < birth.replica_id
+        )
+
+    def expects(self, group: int) -> bool:
+        """Whether a replica of this group is on its way."""
+        return group in self.births
+
+    def declare_lost(self, group: int, error: Error) -> None:
+        """A replica that should be here is not: requests for its group get ``error``."""
+        logger.error("group %d: %s", group, error)
+        self.lost[group] = error
+
+    def fence(self, replica: Replica, error: RaftError) -> None:
+        """The core says that going on would break a promise: this replica stops, the others go on."""
+        reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error))
+        reason.__cause__ = error
+        del self.running[replica.group]
+        self.declare_lost(replica.group, reason)
+
+    def refusal(self, group: int) -> Error:
+        """Why this node cannot serve the group now."""
+        replica = self.running.get(group)
+        if replica is not None:
+            return replica.not_leader()
+        return self.lost.get(group) or NotLeader(group)
+
+    def _finish_install(self, birth: Birth, applied: Applied) -> None:
+        """Finish the installation of a snapshot that a crash cut off between state and log.
+
+        The state store's transaction was the commit point; the log is reset to it unless it stands there
+        already, in which case everything appended since counts.
+        """
+        term = self._state.install_marker(birth.group)
+        if term is None:
+            return
+        log = self._log.group(birth.group)
+        if log.first_index() - 1 >= applied.index:
+            return
+        old, _ = log.initial_state()
+        vote = old.vote if old.term >= term else 0
+        write = GroupWrite(group=birth.group, replica_id=birth.replica_id)
+        write.hard_state = HardState(max(old.term, term), vote, applied.index)
+        write.snapshot_point = (applied.index, applied.term, applied.conf_state)
+        batch = self._log.stage([write])
+        self._log.commit(batch)
+        self._log.finish(batch)
+
+
+def check_log_holds(group: int, log_store: LogStore, applied: Applied) -> None:
+    """Compare what the state store says is applied with the log.
+
+    Raises:
+        Corruption: the log has lost entries that were applied, or the state is older than the log's start.
+    """
+    log = log_store.group(group)
+    first, last = log.first_index(), log.last_index()
+    if applied.index > last:
+        raise Corruption(f"state is at index {applied.index}, the log ends at {last}", group, applied.index)
+    if applied.index < first - 1:
+        raise Corruption(
+            f"state is at index {applied.index}, the log begins at {first}", group, applied.index
+        )
+    term = log.term(applied.index)
+    if term != applied.term:
+        said = f"applied with term {applied.term}, the log says {term}"
+        raise Corruption(f"index {applied.index} was {said}", group, applied.index)

@@ -1,0 +1,73 @@
+"""What goes into a turn of a node and what comes out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..raft.entry import Entry
+from .errors import Error
+from .held import Promise
+from .logstore.port import Batch, GroupWrite
+from .outbox import Outbox, OutFrame
+from .pending import Answer, Proposal, Read
+from .replica import Replica
+from .runs import Runs
+from .statemachine.store import Flush
+
+
+@dataclass(slots=True)
+class Inputs:
+    """Everything that has happened since the last turn, each list in order of arrival."""
+
+    frames: list[tuple[int, bytes]] = field(default_factory=list)
+    """(sending node, payload of a MESSAGES or SNAPSHOT frame)."""
+    proposals: list[Proposal] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    durable: list[Batch] = field(default_factory=list)
+    """Batches that the log writer has made durable, oldest first."""
+    flushed: list[Flush] = field(default_factory=list)
+    peers_lost: list[int] = field(default_factory=list)
+    """Nodes whose connection broke."""
+    frames_dropped: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    """(node, groups) of frames that the transport could not take."""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.frames
+            or self.proposals
+            or self.reads
+            or self.durable
+            or self.flushed
+            or self.peers_lost
+            or self.frames_dropped
+        )
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the shell has to do, in this order."""
+
+    batch: Batch | None = None
+    """For the log writer."""
+    frames: list[OutFrame] = field(default_factory=list)
+    """For the peers; all of it may leave now."""
+    flush: Flush | None = None
+    """For the state store's thread."""
+    answers: list[Answer] = field(default_factory=list)
+    """For the callers."""
+    hang_up: list[tuple[int, Error]] = field(default_factory=list)
+    """Peers that sent what no peer may send."""
+    again: bool = False
+    """Work is left: take another turn as soon as the loop has looked at its sockets."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """The scratch of one turn, handed from phase to phase."""
+
+    now: float
+    runs: Runs
+    outbox: Outbox
+    effects: Effects
+    writes: list[tuple[GroupWrite, Replica]] = field(default_factory=list)
+    held: list[Promise] = field(default_factory=list)
+    to_apply: list[tuple[Replica, Sequence[Entry]]] = field(default_factory=list)

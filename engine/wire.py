@@ -1,0 +1,189 @@
+"""Raft messages as rows of a MESSAGES frame, and back.
+
+A row is a fixed tuple of integers (its layout is :mod:`multiraft.native.messages`'s) followed by the
+message's encoded run of entries and its *extra* bytes: the ReadIndex context, or a snapshot.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgpack
+
+from ..native.errors import BadFrame
+from ..native.messages import decode_messages
+from ..raft.entry import Entry, EntryType
+from ..raft.messages import Message, MsgType
+from ..raft.state import ConfState, Snapshot
+
+COMMIT_NOTICE: Final = 200
+"""Row type of a commit notice: term and commit index, from the leader, never answered."""
+UNKNOWN_GROUP: Final = 201
+"""Row type of the answer to a message for a group that this node does not hold."""
+
+SNAPSHOT_CONF_LIMIT: Final = 64 * 1024
+
+_PEER_TYPES: Final[dict[int, MsgType]] = {
+    int(kind): kind
+    for kind in (
+        MsgType.APP,
+        MsgType.APP_RESP,
+        MsgType.VOTE,
+        MsgType.VOTE_RESP,
+        MsgType.PRE_VOTE,
+        MsgType.PRE_VOTE_RESP,
+        MsgType.SNAP,
+        MsgType.HEARTBEAT,
+        MsgType.HEARTBEAT_RESP,
+        MsgType.TRANSFER_LEADER,
+        MsgType.TIMEOUT_NOW,
+        MsgType.READ_INDEX,
+        MsgType.READ_INDEX_RESP,
+        MsgType.PROP,
+    )
+}
+"""The only types that a peer may send: a storage response from the wire would forge durability."""
+_ENTRY_TYPES: Final = {int(kind): kind for kind in EntryType}
+_LENGTH: Final = struct.Struct("<I")
+_SNAPSHOT_POINT: Final = struct.Struct("<QQ")
+
+
+class Received(NamedTuple):
+    """One row of a frame: ``kind`` is a :class:`MsgType`, :data:`COMMIT_NOTICE` or :data:`UNKNOWN_GROUP`."""
+
+    group: int
+    kind: int
+    message: Message
+    run: bytes
+
+
+def make_entry(term: int, index: int, kind: int, data: bytes) -> Entry:
+    """An entry from its decoded columns.
+
+    Raises:
+        BadFrame: the entry's type is not known.
+    """
+    if kind == 0:
+        return Entry(term, index, EntryType.NORMAL, data)
+    try:
+        return Entry(term, index, _ENTRY_TYPES[kind], data)
+    except KeyError:
+        raise BadFrame(f"entry {index} has the unknown type {kind}") from None
+
+
+def row_of(group: int, message: Message) -> list[int]:
+    """The row's integers; the two lengths at its end are filled in when the frame is cut."""
+    return [
+        group,
+        message.to,
+        message.from_,
+        message.type | (256 if message.reject else 0),
+        message.term,
+        message.log_term,
+        message.index,
+        message.commit,
+        message.reject_hint,
+        0,
+        0,
+    ]
+
+
+def extra_of(message: Message) -> bytes:
+    """The message's extra bytes."""
+    if message.snapshot is None:
+        return message.context
+    return encode_snapshot(message.snapshot)
+
+
+def read_frame(payload: bytes) -> tuple[int, Iterator[Received]]:
+    """The sender's directory index and the rows of a frame.
+
+    Raises:
+        BadFrame: the frame breaks a rule of the format; nothing of it may be used.
+    """
+    directory_index, rows = decode_messages(payload, make_entry)
+    return directory_index, iter([_received(row) for row in rows])
+
+
+def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneous row, unpacked right below
+    (group, to, from_, kind, reject, term, log_term, index, commit, reject_hint, entries, run, extra) = row
+    known = _PEER_TYPES.get(kind)
+    snapshot = None
+    if known is None:
+        if kind not in {COMMIT_NOTICE, UNKNOWN_GROUP}:
+            raise BadFrame(f"a peer may not send messages of type {kind}")
+        known = MsgType.HEARTBEAT
+    elif known is MsgType.SNAP:
+        snapshot, extra = decode_snapshot(extra), b""
+    message = Message(
+        type=known,
+        to=to,
+        from_=from_,
+        term=term,
+        log_term=log_term,
+        index=index,
+        commit=commit,
+        entries=entries,
+        reject=bool(reject),
+        reject_hint=reject_hint,
+        context=extra,
+        snapshot=snapshot,
+    )
+    return Received(group, kind, message, run)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """A snapshot as extra bytes: point, length and msgpack of the ConfState, data."""
+    conf = encode_conf_state(snapshot.conf_state)
+    point = _SNAPSHOT_POINT.pack(snapshot.index, snapshot.term)
+    return b"".join((point, _LENGTH.pack(len(conf)), conf, snapshot.data))
+
+
+def decode_snapshot(extra: bytes) -> Snapshot:
+    """The snapshot of a MsgSnap.
+
+    Raises:
+        BadFrame: the bytes are not one.
+    """
+    head = _SNAPSHOT_POINT.size + _LENGTH.size
+    if len(extra) < head:
+        raise BadFrame(f"a snapshot of {len(extra)} bytes is too short")
+    index, term = _SNAPSHOT_POINT.unpack_from(extra)
+    (length,) = _LENGTH.unpack_from(extra, _SNAPSHOT_POINT.size)
+    if length > SNAPSHOT_CONF_LIMIT or head + length > len(extra):
+        raise BadFrame(f"a snapshot's ConfState claims {length} bytes")
+    conf_state = decode_conf_state(extra[head : head + length])
+    return Snapshot(index=index, term=term, conf_state=conf_state, data=extra[head + length :])
+
+
+def encode_conf_state(conf: ConfState) -> bytes:
+    """A ConfState as msgpack of fixed shape."""
+    packed: bytes = msgpack.packb(
+        [
+            list(conf.voters),
+            list(conf.voters_outgoing),
+            list(conf.learners),
+            list(conf.learners_next),
+            conf.auto_leave,
+        ]
+    )
+    return packed
+
+
+def decode_conf_state(data: bytes) -> ConfState:
+    """The ConfState that :func:`encode_conf_state` wrote.
+
+    Raises:
+        BadFrame: the bytes have another shape.
+    """
+    try:
+        *lists, auto_leave = msgpack.unpackb(data, max_array_len=1024, max_map_len=0, max_ext_len=0)
+    except (ValueError, TypeError) as error:
+        raise BadFrame(f"a ConfState does not decode: {error}") from None
+    if len(lists) != 4 or type(auto_leave) is not bool:
+        raise BadFrame("a ConfState has another shape")
+    for ids in lists:
+        if type(ids) is not list or any(type(one) is not int or one < 1 for one in ids):
+            raise BadFrame("a ConfState lists something that is no replica id")
+    voters, outgoing, learners, learners_next = (tuple(ids) for ids in lists)
+    return ConfState(voters, outgoing, learners, learners_next, auto_leave)
