@@ -3,6 +3,105 @@
 The parts, from the bottom up: :mod:`multiraft.raft` is the consensus core (sans-IO, standard library
 only), :mod:`multiraft.native` the C extension, :mod:`multiraft.engine` a node that hosts many groups,
 :mod:`multiraft.shards` ranges over groups and everything a user opens.
+
+This module is the front door. Its names load on first use, so importing it costs nothing:
+
+- ``multiraft.open(path)``: a blocking store in this process, one replica, no server
+- ``multiraft.Engine.open(...)``: one node of a cluster, for asyncio
+- ``multiraft.Cluster.local(nodes=3)``: several nodes in this process
+- ``multiraft.Client``: requests to a running cluster
+- ``multiraft.Config``: what can be tuned
+- ``multiraft.Error`` and its children: each tells the caller what to do next
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .engine.config import EngineConfig as Config
+    from .engine.errors import (
+        AddressInUse,
+        AlreadyOpen,
+        Closed,
+        ClusterMismatch,
+        CommandTooLarge,
+        Corruption,
+        CrossRange,
+        DiskFull,
+        Error,
+        Fatal,
+        Forked,
+        InvalidArgument,
+        InvalidRanges,
+        KeyTooLarge,
+        NoRange,
+        NotLeader,
+        OutcomeUnknown,
+        Overloaded,
+        PermissionDenied,
+        ProposalDropped,
+        Quarantined,
+        RangeMoved,
+        Retryable,
+        SnapshotTooLarge,
+        StorageFailed,
+        Unavailable,
+        Unknown,
+        ValueTooLarge,
+        VersionMismatch,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AddressInUse",
+    "AlreadyOpen",
+    "Closed",
+    "ClusterMismatch",
+    "CommandTooLarge",
+    "Config",
+    "Corruption",
+    "CrossRange",
+    "DiskFull",
+    "Error",
+    "Fatal",
+    "Forked",
+    "InvalidArgument",
+    "InvalidRanges",
+    "KeyTooLarge",
+    "NoRange",
+    "NotLeader",
+    "OutcomeUnknown",
+    "Overloaded",
+    "PermissionDenied",
+    "ProposalDropped",
+    "Quarantined",
+    "RangeMoved",
+    "Retryable",
+    "SnapshotTooLarge",
+    "StorageFailed",
+    "Unavailable",
+    "Unknown",
+    "ValueTooLarge",
+    "VersionMismatch",
+    "__version__",
+]
+
+_HOMES = {
+    "Config": ("multiraft.engine.config", "EngineConfig"),
+}
+_ERRORS = "multiraft.engine.errors"
+
+
+def __getattr__(name: str) -> object:
+    """Load what a public name stands for. Later uses find it without coming here."""
+    if name not in __all__:
+        raise AttributeError(f"module 'multiraft' has no attribute {name!r}")
+    module, attribute = _HOMES.get(name, (_ERRORS, name))
+    value: object = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
