@@ -1,0 +1,99 @@
+"""What the native part raises: status codes of the C side, turned into exceptions in one place."""
+
+from typing import Final
+
+from ._native import ffi, lib
+
+
+def _text(pointer: object) -> str:
+    found = ffi.string(pointer)
+    assert isinstance(found, bytes)
+    return found.decode()
+
+
+NAMES: Final = {-code: _text(lib.mr_status_name(-code)) for code in range(lib.mr_status_count())}
+TEXTS: Final = {-code: _text(lib.mr_status_text(-code)) for code in range(lib.mr_status_count())}
+_CODES: Final = {name: code for code, name in NAMES.items()}
+GROW: Final = _CODES["MR_GROW"]
+RANGE: Final = _CODES["MR_RANGE"]
+
+
+class NativeError(Exception):
+    """Base of everything that ``multiraft.native`` raises; never raised itself.
+
+    ``reason`` is the name of the C status, such as ``"MR_CHECKSUM"``.
+    """
+
+    def __init__(self, status: int, where: str = "") -> None:
+        super().__init__(f"{where}: {TEXTS[status]}" if where else TEXTS[status])
+        self.reason = NAMES[status]
+
+
+class NativeBug(NativeError, AssertionError):
+    """An invariant of the C code does not hold: our bug. The call changed nothing; give up its group."""
+
+    def __init__(self, status: int, where: str = "") -> None:
+        super().__init__(status, where)
+        self.args = (f"{self.args[0]} ({_text(lib.mr_last_bug())})",)
+
+
+class BadFrame(NativeError):
+    """Bytes from a peer are not a frame, damaged, or over a limit. Drop the connection that brought them."""
+
+
+class Damaged(NativeError):
+    """An encoded run does not hold what was put into it. ``index``: the first entry that cannot be trusted.
+
+    The index is the one that the run claims, or 0 if not even its header is there.
+    """
+
+    def __init__(self, status: int, index: int) -> None:
+        super().__init__(status, f"entry {index}")
+        self.index = index
+
+
+class Full(NativeError):
+    """A message was added to a full window. Ask ``full()`` before sending."""
+
+
+class OutOfOrder(NativeError, ValueError):
+    """An index does not follow the one before it: entries of a run are consecutive, a window's increase."""
+
+
+class TooLarge(NativeError, ValueError):
+    """An entry, a run or a payload is over its limit in bytes. Refuse it, or cut it and try again."""
+
+
+class TooMany(NativeError, ValueError):
+    """More entries or messages than one run or frame may hold. Cut it and try again."""
+
+
+class Malformed(NativeError, ValueError):
+    """The caller's numbers contradict each other: lengths that do not add up, unknown flags, a bad run."""
+
+
+_CLASSES: Final[dict[str, type[NativeError]]] = {
+    "MR_BUG": NativeBug,
+    "MR_GROW": NativeBug,  # callers bring enough memory, or bring more and never see this
+    "MR_FULL": Full,
+    "MR_ORDER": OutOfOrder,
+    "MR_TOO_LARGE": TooLarge,
+    "MR_TOO_MANY": TooMany,
+}
+
+
+def refusal(status: int, where: str) -> NativeError:
+    """The exception for a failed call on values that the caller made up; ``where`` names the value."""
+    return _CLASSES.get(NAMES[status], Malformed)(status, where)
+
+
+def damage(status: int, index: int) -> NativeError:
+    """The exception for a failed call on a stored run."""
+    family = _CLASSES.get(NAMES[status])
+    return family(status) if family is NativeBug else Damaged(status, index)
+
+
+def bad_frame(status: int, where: str) -> NativeError:
+    """The exception for a failed call on bytes from a peer."""
+    family = _CLASSES.get(NAMES[status])
+    return family(status, where) if family is NativeBug else BadFrame(status, where)
