@@ -1,0 +1,44 @@
+"""The payload of a REFUSED frame: a typed error as [name, message]."""
+
+from typing import cast
+
+import msgpack
+
+from ..errors import (
+    ClusterMismatch,
+    Error,
+    InvalidArgument,
+    Overloaded,
+    VersionMismatch,
+)
+
+_TEXT_BYTES = 1024
+_TYPES: dict[str, type[Error]] = {
+    kind.__name__: kind for kind in (ClusterMismatch, VersionMismatch, InvalidArgument, Overloaded)
+}
+
+
+def encode_refusal(error: Error) -> bytes:
+    """Name and message of an error; a long message is cut.
+
+    An error of another type travels as its nearest ancestor in the table, or else as InvalidArgument: the
+    other side must be able to name what it is told.
+    """
+    name = next((base.__name__ for base in type(error).__mro__ if base.__name__ in _TYPES), "InvalidArgument")
+    text = str(error).encode()[:_TEXT_BYTES].decode(errors="ignore")
+    return cast("bytes", msgpack.packb([name, text]))
+
+
+def decode_refusal(payload: bytes) -> Error:
+    """The error that the other side gave; InvalidArgument if what it gave makes no sense."""
+    try:
+        fields = msgpack.unpackb(
+            payload, max_array_len=2, max_str_len=_TEXT_BYTES, max_bin_len=0, max_map_len=0, max_ext_len=0
+        )
+    except (ValueError, msgpack.UnpackException) as error:
+        return InvalidArgument(f"refused without a readable reason ({error})")
+    match fields:
+        case [str(name), str(text)] if name in _TYPES:
+            return _TYPES[name](text)
+        case _:
+            return InvalidArgument("refused without a readable reason")
