@@ -1,0 +1,233 @@
+"""Commands of the key-value machine: a fixed header that the engine reads, and a body that the machine reads.
+
+Header (24 bytes, little-endian): session u64, sequence u64, epoch u64. Body, one msgpack array:
+
+=========================================  ==================================================
+``[1, key, value]``                        put
+``[2, key]``                               delete
+``[3, key, expected or nil, new or nil]``  compare and swap; nil stands for "no such key"
+``[4, key, value or nil, ...]``            batch of puts, and deletes where the value is nil
+=========================================  ==================================================
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple, TypeAlias, cast
+
+import msgpack
+
+from ..errors import CommandTooLarge, InvalidArgument, KeyTooLarge, ValueTooLarge
+
+MAX_KEY: Final = 480
+MAX_VALUE: Final = 1 << 20
+MAX_COMMAND: Final = 4 << 20
+MAX_BATCH: Final = 100_000
+
+_HEADER = struct.Struct("<QQQ")
+HEADER_BYTES: Final = _HEADER.size
+
+
+class Op(IntEnum):
+    """The first element of a body."""
+
+    PUT = 1
+    DELETE = 2
+    CAS = 3
+    BATCH = 4
+
+
+class Put(NamedTuple):
+    """Set a value."""
+
+    key: bytes
+    value: bytes
+
+
+class Delete(NamedTuple):
+    """Remove a key."""
+
+    key: bytes
+
+
+class CompareAndSwap(NamedTuple):
+    """Set ``new`` (None: remove) if the value is ``expected`` (None: no such key)."""
+
+    key: bytes
+    expected: bytes | None
+    new: bytes | None
+
+
+class Batch(NamedTuple):
+    """Changes made together, in order; a value of None removes the key."""
+
+    changes: Sequence[tuple[bytes, bytes | None]]
+
+
+Command: TypeAlias = Put | Delete | CompareAndSwap | Batch
+
+
+class Envelope(NamedTuple):
+    """A command taken apart. ``session`` and ``sequence`` name the proposal, whoever proposed it."""
+
+    session: int
+    sequence: int
+    epoch: int
+    body: bytes
+
+
+class MalformedCommand(InvalidArgument):
+    """The bytes are no command: refused by every replica alike."""
+
+
+def envelope(session: int, sequence: int, epoch: int, body: bytes) -> bytes:
+    """The data of an entry."""
+    return _HEADER.pack(session, sequence, epoch) + body
+
+
+def open_envelope(data: bytes) -> Envelope:
+    """Take the data of an entry apart. Raises MalformedCommand."""
+    if len(data) < HEADER_BYTES:
+        raise MalformedCommand("a command is shorter than its header")
+    session, sequence, epoch = _HEADER.unpack_from(data)
+    return Envelope(session, sequence, epoch, data[HEADER_BYTES:])
+
+
+def encode_put(key: bytes, value: bytes) -> bytes:
+    """The body of a put. Raises KeyTooLarge, ValueTooLarge."""
+    check_key(key)
+    check_value(value)
+    return _pack((1, key, value))
+
+
+def encode_delete(key: bytes) -> bytes:
+    """The body of a delete. Raises KeyTooLarge."""
+    check_key(key)
+    return _pack((2, key))
+
+
+def encode_cas(key: bytes, expected: bytes | None, new: bytes | None) -> bytes:
+    """The body of a compare-and-swap. Raises KeyTooLarge, ValueTooLarge."""
+    check_key(key)
+    for value in (expected, new):
+        if value is not None:
+            check_value(value)
+    return _pack((3, key, expected, new))
+
+
+def encode_batch(changes: Iterable[tuple[bytes, bytes | None]]) -> bytes:
+    """The body of a batch. Raises KeyTooLarge, ValueTooLarge, CommandTooLarge."""
+    flat: list[int | bytes | None] = [int(Op.BATCH)]
+    size = 0
+    for key, value in changes:
+        check_key(key)
+        size += len(key)
+        if value is not None:
+            check_value(value)
+            size += len(value)
+        if size > MAX_COMMAND:  # before all of it is copied; the exact limit is checked at the end
+            raise CommandTooLarge(f"a batch has at most {MAX_COMMAND} bytes")
+        flat += (key, value)
+    if len(flat) > 2 * MAX_BATCH + 1:
+        raise CommandTooLarge(f"a batch has at most {MAX_BATCH} operations")
+    return _pack(flat)
+
+
+def check_key(key: bytes) -> None:
+    """Raises KeyTooLarge, or InvalidArgument if it is not bytes."""
+    if not isinstance(key, bytes):
+        raise InvalidArgument(f"a key is bytes, not {type(key).__name__}")
+    if len(key) > MAX_KEY:
+        raise KeyTooLarge(f"a key has at most {MAX_KEY} bytes, this one has {len(key)}")
+
+
+def check_value(value: bytes) -> None:
+    """Raises ValueTooLarge, or InvalidArgument if it is not bytes."""
+    if not isinstance(value, bytes):
+        raise InvalidArgument(f"a value is bytes, not {type(value).__name__}")
+    if len(value) > MAX_VALUE:
+        raise ValueTooLarge(f"a value has at most {MAX_VALUE} bytes, this one has {len(value)}")
+
+
+def decode(body: bytes) -> Command:
+    """Read a body under the same limits. Raises MalformedCommand, with the same text on every replica."""
+    if len(body) > MAX_COMMAND:
+        raise MalformedCommand("a command exceeds its limit")
+    try:
+        fields = _unpack_batch(body) if body[1:2] == b"\x04" or body[:1] >= b"\xdc" else _unpack(body)
+    except (ValueError, msgpack.OutOfData) as error:
+        raise MalformedCommand("a command is not well-formed") from error
+    command = _command(fields)
+    if command is None:
+        raise MalformedCommand("a command has the wrong shape")
+    return command
+
+
+def _pack(fields: Sequence[object]) -> bytes:
+    body = cast("bytes", msgpack.packb(fields))
+    if len(body) + HEADER_BYTES > MAX_COMMAND:
+        raise CommandTooLarge(f"a command has at most {MAX_COMMAND} bytes, this one has {len(body)}")
+    return body
+
+
+def _unpack(body: bytes) -> tuple[object, ...]:
+    """One of the short commands: no array in it has more than four elements, however deep."""
+    fields = msgpack.unpackb(
+        body,
+        use_list=False,
+        raw=True,
+        max_bin_len=MAX_VALUE,
+        max_array_len=4,
+        max_str_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+    )
+    return fields if isinstance(fields, tuple) else ()
+
+
+def _unpack_batch(body: bytes) -> tuple[object, ...]:
+    """A batch, element by element: arrays inside it are refused before room is made for them."""
+    reader = msgpack.Unpacker(
+        max_buffer_size=len(body),
+        raw=True,
+        max_bin_len=MAX_VALUE,
+        max_array_len=0,
+        max_str_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+    )
+    reader.feed(body)
+    count = reader.read_array_header()
+    if count > 2 * MAX_BATCH + 1:
+        raise MalformedCommand("a batch has too many operations")
+    fields = tuple([reader.unpack() for _ in range(count)])
+    if reader.tell() != len(body):
+        raise MalformedCommand("bytes follow a command")
+    return fields
+
+
+def _command(fields: tuple[object, ...]) -> Command | None:
+    """The command, or None if the fields are not exactly what they must be."""
+    match fields:
+        case (1, bytes() as key, bytes() as value) if len(key) <= MAX_KEY:
+            return Put(key, value)
+        case (2, bytes() as key) if len(key) <= MAX_KEY:
+            return Delete(key)
+        case (3, bytes() as key, (bytes() | None) as expected, (bytes() | None) as new) if (
+            len(key) <= MAX_KEY
+        ):
+            return CompareAndSwap(key, expected, new)
+        case (4, *changes):
+            return _batch(changes)
+    return None
+
+
+def _batch(flat: list[object]) -> Batch | None:
+    changes: list[tuple[bytes, bytes | None]] = []
+    for key, value in zip(flat[::2], flat[1::2], strict=False):
+        if not isinstance(key, bytes) or len(key) > MAX_KEY:
+            return None
+        if value is not None and not isinstance(value, bytes):
+            return None
+        changes.append((key, value))
+    return Batch(changes) if len(flat) % 2 == 0 else None

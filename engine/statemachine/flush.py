@@ -1,0 +1,158 @@
+"""One flush: what it takes along, and how it goes into a transaction."""
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from .applied import Point, encode_point
+from .medium import Writer
+from .memtable import Memtable
+from .paging import Pair
+from .records import (
+    HEAD_KEY,
+    PREFIX,
+    Head,
+    Kind,
+    checkpoint_pieces,
+    checkpoint_range,
+    encode_head,
+    prefix_range,
+    record_key,
+    seal,
+)
+
+#: Pairs handed to the writer in one call; between two calls the loop's thread gets its turn.
+PIECE = 256
+
+#: So many keys of abandoned data go with one flush: about ten milliseconds of work beside the flush itself.
+RECLAIM_KEYS = 8192
+
+#: Prefix of a layer that goes on with the data of the layer beneath it, whatever prefix that has.
+INHERITED: Final = -1
+
+#: Prefix of a layer that holds no data (0 is the prefix of records, so no data can have it).
+NO_DATA: Final = 0
+
+
+@dataclass(slots=True)
+class Pending:
+    """What was written to one group between two freezes.
+
+    ``fresh`` hides all older data, ``wipe`` all older records. ``maps`` says that ``prefix`` is new for the
+    group, ``buries`` names the prefix whose data belongs to nobody after this flush (0 if none).
+    Invariant: ``table`` has entries only if ``prefix > 0``; ``maps`` only if ``prefix > 0``.
+    """
+
+    table: Memtable = field(default_factory=Memtable)
+    prefix: int = INHERITED
+    fresh: bool = False
+    maps: bool = False
+    buries: int = NO_DATA
+    wipe: bool = False
+    point: Point | None = None
+    checkpoint: tuple[Point, bytes] | None = None
+
+    def index(self) -> int | None:
+        """The applied index that this flush makes durable, None if it carries no record."""
+        if self.point is not None:
+            return self.point.applied.index
+        return None if self.checkpoint is None else self.checkpoint[0].applied.index
+
+
+@dataclass(slots=True)
+class Flush:
+    """Everything between two freezes. Nobody changes it but :func:`carry_out`, which fills ``reclaimed``."""
+
+    sequence: int
+    next_prefix: int
+    groups: dict[int, Pending]
+    reclaim: tuple[int, ...]
+    reclaimed: list[int] = field(default_factory=list)
+
+
+def carry_out(flush: Flush, writer: Writer) -> None:
+    """Put the whole flush into a transaction. May be run again, in a new transaction."""
+    writer.put_many([(HEAD_KEY, seal(HEAD_KEY, encode_head(_head(flush))))])
+    _write_records(flush.groups, writer)
+    for pending in sorted(flush.groups.values(), key=lambda pending: pending.prefix):
+        _write_data(pending, writer)
+    flush.reclaimed = _reclaim(flush.reclaim, writer)
+
+
+def _head(flush: Flush) -> Head:
+    return Head(sequence=flush.sequence, next_prefix=flush.next_prefix)
+
+
+def _write_records(groups: dict[int, Pending], writer: Writer) -> None:
+    pairs: list[Pair] = []
+    for group in sorted(groups):
+        pending = groups[group]
+        _delete_records(group, pending, writer)
+        pairs.extend(_record_pairs(group, pending))
+        if pending.checkpoint is not None:
+            _write_checkpoint(group, pending.checkpoint, writer)
+    pairs.sort()
+    _put_in_pieces(pairs, writer)
+
+
+def _delete_records(group: int, pending: Pending, writer: Writer) -> None:
+    if pending.wipe:
+        writer.delete(record_key(Kind.APPLIED, group))
+    if pending.fresh:
+        writer.delete(record_key(Kind.PREFIX, group))
+    if pending.wipe or pending.checkpoint is not None:
+        start, stop = checkpoint_range(group)
+        while writer.delete_range(start, stop, PIECE):
+            pass
+
+
+def _record_pairs(group: int, pending: Pending) -> list[Pair]:
+    records: list[Pair] = []
+    if pending.maps:
+        records.append((record_key(Kind.PREFIX, group), PREFIX.pack(pending.prefix)))
+    if pending.buries:
+        records.append((record_key(Kind.DEAD, pending.buries), b""))
+    if pending.point is not None:
+        records.append((record_key(Kind.APPLIED, group), encode_point(pending.point)))
+    return [(key, seal(key, content)) for key, content in records]
+
+
+def _write_checkpoint(group: int, checkpoint: tuple[Point, bytes], writer: Writer) -> None:
+    pieces = checkpoint_pieces(group, *checkpoint)
+    while some := list(islice(pieces, PIECE)):
+        writer.put_many([(key, seal(key, content)) for key, content in some])
+
+
+def _write_data(pending: Pending, writer: Writer) -> None:
+    entries = pending.table.entries
+    low = PREFIX.pack(pending.prefix) if entries else b""
+    pairs: list[Pair] = []
+    for user_key in sorted(entries):
+        key, value = low + user_key, entries[user_key]
+        if value is None:
+            writer.delete(key)
+            continue
+        pairs.append((key, seal(key, value)))
+        if len(pairs) == PIECE:
+            writer.put_many(pairs)
+            pairs = []
+    if pairs:
+        writer.put_many(pairs)
+
+
+def _put_in_pieces(pairs: list[Pair], writer: Writer) -> None:
+    for offset in range(0, len(pairs), PIECE):
+        writer.put_many(pairs[offset : offset + PIECE])
+
+
+def _reclaim(prefixes: tuple[int, ...], writer: Writer) -> list[int]:
+    """Delete abandoned data within the budget. Returns the prefixes of which nothing is left."""
+    budget, done = RECLAIM_KEYS, []
+    for prefix in prefixes:
+        start, stop = prefix_range(prefix)
+        budget -= writer.delete_range(start, stop, budget)
+        if budget <= 0:
+            break
+        writer.delete(record_key(Kind.DEAD, prefix))
+        done.append(prefix)
+    return done

@@ -1,0 +1,179 @@
+"""One group's key space in a durable state store: what is not flushed yet, over what is."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from ..errors import Corruption
+from .flush import INHERITED, NO_DATA, Pending
+from .memtable import MISSING
+from .paging import Layer, Page, Pair, merge, scan_pages
+from .records import PREFIX, Kind, damaged, record_key, unseal
+
+if TYPE_CHECKING:
+    from .overlay import OverlayStore
+
+#: The prefix on the disk has not been looked up yet.
+NOT_READ: Final = -1
+
+
+class Keyspace:
+    """The layers of one group, newest first: ``active``, ``frozen`` (while a flush is under way), the disk.
+
+    A frozen layer stays on top of the disk until the flush is reported done: whether the disk holds it
+    already makes no difference to a reader.
+    """
+
+    __slots__ = ("_store", "_stored_prefix", "active", "frozen", "group")
+
+    durable: Final = True
+
+    def __init__(self, store: "OverlayStore", group: int) -> None:
+        self.group = group
+        self.active: Pending | None = None
+        self.frozen: Pending | None = None
+        self._store = store
+        self._stored_prefix = NOT_READ
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, unflushed writes included. Raises Corruption if the stored bytes are damaged."""
+        for pending in (self.active, self.frozen):
+            if pending is not None:
+                value = pending.table.entries.get(key, MISSING)
+                if value is not MISSING:
+                    return value
+                if pending.fresh:
+                    return None
+        prefix = self.stored_prefix()
+        if prefix == NO_DATA:
+            return None
+        stored_key = PREFIX.pack(prefix) + key
+        stored = self._store.medium.get(stored_key)
+        return None if stored is None else unseal(stored_key, stored, self.group)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a value."""
+        active = self.active or self._store.activate(self)
+        if active.prefix <= NO_DATA:
+            self._settle_prefix(active)
+        active.table.write(key, value)
+        self._store.pending_bytes += len(key) + len(value)
+
+    def delete(self, key: bytes) -> bool:
+        """Remove a key. Returns whether it was there."""
+        if self.get(key) is None:
+            return False
+        active = self.active or self._store.activate(self)
+        if active.prefix <= NO_DATA:
+            self._settle_prefix(active)
+        active.table.write(key, None)
+        self._store.pending_bytes += len(key)
+        return True
+
+    def scan(self, start: bytes, stop: bytes | None, reverse: bool = False) -> Iterator[Pair]:
+        """The pairs of ``[start, stop)`` in order; what ``paging`` promises under concurrent writes."""
+        return scan_pages(self._read_page, start, stop, reverse=reverse)
+
+    def clear(self) -> None:
+        """Remove everything. The applied record must be set anew before the next freeze."""
+        self._start_afresh(self.active or self._store.activate(self))
+
+    def load(self, items: Iterable[Pair]) -> None:
+        """Replace everything at once, under a fresh prefix. If ``items`` raises, nothing has changed."""
+        loaded = dict(items)
+        active = self.active or self._store.activate(self)
+        self._start_afresh(active)
+        if not loaded:
+            return
+        self._settle_prefix(active)
+        active.table.entries.update(loaded)
+        self._store.pending_bytes += sum(map(len, loaded)) + sum(map(len, loaded.values()))
+
+    def forget(self) -> None:
+        """Remove everything, records too."""
+        active = self.active or self._store.activate(self)
+        self._start_afresh(active)
+        active.wipe = True
+        active.checkpoint = None
+
+    def flushed(self) -> None:
+        """The frozen layer is on the disk."""
+        frozen = self.frozen
+        assert frozen is not None
+        if frozen.prefix != INHERITED:
+            self._stored_prefix = frozen.prefix
+        self.frozen = None
+
+    def stored_prefix(self) -> int:
+        """The prefix of the data on the disk, 0 if there is none. Raises Corruption."""
+        if self._stored_prefix == NOT_READ:
+            self._stored_prefix = self._read_prefix()
+        return self._stored_prefix
+
+    def _read_prefix(self) -> int:
+        key = record_key(Kind.PREFIX, self.group)
+        stored = self._store.medium.get(key)
+        if stored is None:
+            return NO_DATA
+        content = unseal(key, stored, self.group)
+        if len(content) != PREFIX.size:
+            raise damaged(key, self.group, "no prefix")
+        prefix: int = PREFIX.unpack(content)[0]
+        return prefix
+
+    def _prefix_below(self) -> int:
+        """The prefix of what lies under the active layer, 0 if there is no data."""
+        if self.frozen is not None and self.frozen.prefix != INHERITED:
+            return self.frozen.prefix
+        return self.stored_prefix()
+
+    def _settle_prefix(self, active: Pending) -> None:
+        """Give the active layer the prefix that its first entry needs."""
+        if active.prefix == INHERITED:
+            active.prefix = self._prefix_below()
+        if active.prefix == NO_DATA:
+            active.prefix = self._store.allocate_prefix()
+            active.maps = True
+
+    def _start_afresh(self, active: Pending) -> None:
+        active.point = None  # it spoke of data that is gone
+        active.table.discard()
+        if active.fresh:
+            return  # nothing older shows through, and a prefix given since then was never written to
+        below = self._prefix_below_or_unknown()
+        active.buries = below
+        active.fresh = True
+        if not active.maps:
+            active.prefix = NO_DATA
+
+    def _prefix_below_or_unknown(self) -> int:
+        """As :meth:`_prefix_below`, but a damaged record hinders nobody from replacing what it led to.
+
+        The data that it led to stays in the file, unreachable.
+        """
+        try:
+            return self._prefix_below()
+        except Corruption:
+            return NO_DATA
+
+    def _read_page(self, start: bytes, stop: bytes | None, limit: int, reverse: bool) -> Page:
+        layers: list[Layer] = []
+        for pending in (self.active, self.frozen):
+            if pending is not None:
+                layers.append(pending.table.layer(start, stop, limit, reverse=reverse))
+                if pending.fresh:
+                    return merge(layers, limit, reverse=reverse)
+        stored = self._stored_page(start, stop, limit, reverse)
+        if not layers:
+            return stored
+        layers.append(Layer(stored.pairs, stored.bound))
+        return merge(layers, limit, reverse=reverse)
+
+    def _stored_page(self, start: bytes, stop: bytes | None, limit: int, reverse: bool) -> Page:
+        prefix = self.stored_prefix()
+        if prefix == NO_DATA:
+            return Page([], None)
+        low = PREFIX.pack(prefix)
+        high = PREFIX.pack(prefix + 1) if stop is None else low + stop
+        page = self._store.medium.page(low + start, high, limit, reverse=reverse)
+        pairs = [(key[8:], unseal(key, stored, self.group)) for key, stored in page.pairs]
+        return Page(pairs, None if page.bound is None else page.bound[8:])

@@ -1,0 +1,147 @@
+"""The key-value machine: an ordered map of one range, changed only by the commands of its group's log."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Self
+
+from ...native.checksum import crc32c
+from ..errors import RangeMoved
+from .commands import Batch, Command, CompareAndSwap, Delete, MalformedCommand, Put, decode, open_envelope
+from .keys import lower_stop, prefix_stop
+from .kv_snapshot import Bounds, decode_metadata, decode_snapshot, encode_metadata, encode_snapshot
+from .paging import Pair
+from .store import OrderedStore
+
+
+class KVMachine:
+    """One replica of a range ``[start, end)``; ``end`` None means no upper bound.
+
+    Results of commands: put None, delete whether the key was there, compare-and-swap whether it swapped,
+    batch None. A command that was routed by another epoch, or that names a key outside the bounds, changes
+    nothing and its result is a RangeMoved; bytes that are no command give a MalformedCommand.
+    """
+
+    def __init__(
+        self, store: OrderedStore, start: bytes = b"", end: bytes | None = None, epoch: int = 1
+    ) -> None:
+        self.store = store
+        self._become(Bounds(start, end, epoch))
+
+    @classmethod
+    def from_metadata(cls, store: OrderedStore, metadata: bytes) -> Self:
+        """The machine as its applied record describes it. Raises Corruption."""
+        return cls(store, *decode_metadata(metadata))
+
+    @property
+    def durable(self) -> bool:
+        """Whether the store's flushes keep the state."""
+        return self.store.durable
+
+    @property
+    def bounds(self) -> Bounds:
+        """Start, end and epoch."""
+        return self._bounds
+
+    def metadata(self) -> bytes:
+        """Bounds and epoch, for the applied record."""
+        return self._metadata
+
+    def apply(self, commands: Sequence[bytes]) -> list[object]:
+        """Apply commands (envelope and body) in order; one result for each."""
+        return [self._apply_one(command) for command in commands]
+
+    def snapshot(self) -> bytes:
+        """The whole state. Raises SnapshotTooLarge above 64 MiB."""
+        return encode_snapshot(self._bounds, self.store.scan(self.start, self.end))
+
+    def restore(self, data: bytes) -> None:
+        """Replace the whole state, bounds and epoch too. Raises Corruption and leaves the state as it was."""
+        bounds, pairs = decode_snapshot(data)
+        self.store.load(pairs)
+        self._become(bounds)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value or None. Whether the range serves the key is asked of :meth:`moved`."""
+        return self.store.get(key)
+
+    def scan(
+        self,
+        start: bytes | None = None,
+        stop: bytes | None = None,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Pair]:
+        """Pairs in order that lie in ``[start, stop)``, begin with ``prefix``, and belong to this range.
+
+        What it promises while commands are applied: see ``paging``.
+        """
+        low = max(self.start, start or b"", prefix or b"")
+        high = lower_stop(self.end, stop)
+        if prefix:
+            high = lower_stop(high, prefix_stop(prefix))
+        return islice(self.store.scan(low, high, reverse), limit)
+
+    def digest(self) -> int:
+        """A 64-bit sum over all pairs that does not depend on their order; equal for equal contents.
+
+        Computed by a scan: keeping it up to date would cost every put a read of the value it replaces.
+        """
+        total = 0
+        for key, value in self.store.scan(self.start, self.end):
+            # Both orders: the sum must see where a key ends and its value begins.
+            total += crc32c(value, crc32c(key)) << 32 | crc32c(key, crc32c(value))
+        return total & 0xFFFF_FFFF_FFFF_FFFF
+
+    def moved(self, epoch: int, *keys: bytes) -> RangeMoved | None:
+        """Why this machine cannot answer for these keys to someone who was routed by ``epoch``."""
+        if epoch != self.epoch:
+            return RangeMoved(f"the range is at epoch {self.epoch}, the request was routed by epoch {epoch}")
+        start, end = self.start, self.end
+        for key in keys:
+            if key < start or (end is not None and key >= end):
+                return RangeMoved("a key lies outside the range's bounds")
+        return None
+
+    def _become(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self.start, self.end, self.epoch = bounds
+        self._metadata = encode_metadata(bounds)
+
+    def _apply_one(self, data: bytes) -> object:
+        try:
+            _, _, epoch, body = open_envelope(data)
+            command = decode(body)
+        except MalformedCommand as refusal:
+            return refusal
+        return self.moved(epoch, *_keys(command)) or self._execute(command)
+
+    def _execute(self, command: Command) -> bool | None:
+        match command:
+            case Put(key, value):
+                self.store.put(key, value)
+                return None
+            case Delete(key):
+                return self.store.delete(key)
+            case CompareAndSwap(key, expected, new):
+                return self._compare_and_swap(key, expected, new)
+            case Batch(changes):
+                for key, value_or_none in changes:
+                    self._set(key, value_or_none)
+                return None
+
+    def _compare_and_swap(self, key: bytes, expected: bytes | None, new: bytes | None) -> bool:
+        if self.store.get(key) != expected:
+            return False
+        self._set(key, new)
+        return True
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.store.delete(key)
+        else:
+            self.store.put(key, value)
+
+
+def _keys(command: Command) -> Sequence[bytes]:
+    return [key for key, _ in command.changes] if isinstance(command, Batch) else (command.key,)

@@ -1,0 +1,169 @@
+"""The ordered file on LMDB: one environment that holds one unnamed database."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import lmdb
+
+from ..errors import (
+    AlreadyOpen,
+    Closed,
+    Corruption,
+    DiskFull,
+    Error,
+    PermissionDenied,
+    StorageFailed,
+    VersionMismatch,
+)
+from .medium import Writer
+from .paging import PAGE_BYTES, Page, Pair
+
+Durability: TypeAlias = Literal["sync", "none"]
+
+#: Address space, not disk space: resizing a map under an open reader kills the process, so it never happens.
+MAP_BYTES = 1 << 40
+
+Bytes: TypeAlias = bytes | memoryview
+
+
+class LmdbMedium:
+    """The environment in the directory ``path``. Reads copy, and no read transaction outlives its call."""
+
+    def __init__(self, path: Path, durability: Durability) -> None:
+        self._path = path
+        self._sync = durability == "sync"
+        self._committing = threading.Lock()
+        self._closed = False
+        self._environment = self._open()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as a copy, or None."""
+        try:
+            with self._environment.begin() as transaction:
+                value: bytes | None = transaction.get(key)
+                return value
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+
+    def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
+        """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``."""
+        with self._errors(), self._environment.begin() as transaction:
+            cursor = transaction.cursor()
+            walk = _downwards(cursor, start, stop) if reverse else _upwards(cursor, start, stop)
+            pairs: list[Pair] = []
+            total = 0
+            for pair in islice(walk, limit):
+                pairs.append(pair)
+                total += len(pair[1])
+                if total >= PAGE_BYTES:
+                    break
+            more = len(pairs) == limit or total >= PAGE_BYTES
+            return Page(pairs, pairs[-1][0] if more else None)
+
+    def commit(self, work: Callable[[Writer], None]) -> None:
+        """Run ``work`` in one transaction and make it durable."""
+        with self._committing, self._errors(), self._environment.begin(write=True) as transaction:
+            work(LmdbWriter(transaction))
+
+    def reopen(self) -> None:
+        """Close the environment and open it anew: LMDB refuses to go on after a failed meta page."""
+        with self._committing:
+            self._environment.close()
+            self._environment = self._open()
+
+    def close(self) -> None:
+        """Release the environment; waits for a commit in progress."""
+        with self._committing:
+            self._closed = True
+            self._environment.close()
+
+    def _open(self) -> lmdb.Environment:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            environment = lmdb.open(
+                str(self._path), map_size=MAP_BYTES, max_dbs=0, sync=self._sync, metasync=self._sync
+            )
+            environment.reader_check()
+        except PermissionError as error:
+            raise PermissionDenied(f"state store {self._path}: {error.strerror}") from error
+        except OSError as error:
+            raise StorageFailed(f"state store {self._path}: {error.strerror}") from error
+        except lmdb.Error as error:
+            raise self._open_error(error) from error
+        return environment
+
+    def _open_error(self, error: lmdb.Error) -> Error:
+        what = f"state store {self._path}: {error}"
+        if "already open" in str(error):
+            return AlreadyOpen(what)
+        if isinstance(error, lmdb.ReadonlyError) or "Permission denied" in str(error):
+            return PermissionDenied(what)
+        if isinstance(error, lmdb.VersionMismatchError):
+            return VersionMismatch(what)
+        return self._translated(error)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: lmdb.Error) -> Error:
+        what = f"state store {self._path}: {error}"
+        if self._closed:
+            return Closed(what)
+        if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)):
+            return DiskFull(what)
+        if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)):
+            return Corruption(what)
+        return StorageFailed(what)
+
+
+class LmdbWriter:
+    """One write transaction; it belongs to the thread that began it."""
+
+    def __init__(self, transaction: lmdb.Transaction) -> None:
+        self._cursor = transaction.cursor()
+        self._transaction = transaction
+
+    def put_many(self, pairs: list[Pair]) -> None:
+        """Set every pair, then give the loop's thread its turn."""
+        self._cursor.putmulti(pairs)
+        time.sleep(
+            0
+        )  # lets go of the interpreter; without it a large flush holds it for whole switch intervals
+
+    def delete(self, key: bytes) -> None:
+        """Remove the key if it is there."""
+        self._transaction.delete(key)
+
+    def delete_range(self, start: bytes, stop: bytes, limit: int) -> int:
+        """Remove at most ``limit`` keys of ``[start, stop)``, lowest first."""
+        cursor, removed = self._cursor, 0
+        found = cursor.set_range(start)
+        while found and removed < limit and bytes(cursor.key()) < stop:
+            found = cursor.delete()
+            removed += 1
+        return removed
+
+
+def _upwards(cursor: lmdb.Cursor, start: bytes, stop: bytes) -> Iterator[Pair]:
+    if cursor.set_range(start):
+        yield from takewhile(lambda pair: pair[0] < stop, _copies(cursor.iternext()))
+
+
+def _downwards(cursor: lmdb.Cursor, start: bytes, stop: bytes) -> Iterator[Pair]:
+    # The cursor comes to rest on the first key at or above stop; the range ends one before it.
+    if cursor.prev() if cursor.set_range(stop) else cursor.last():
+        yield from takewhile(lambda pair: pair[0] >= start, _copies(cursor.iterprev()))
+
+
+def _copies(pairs: Iterator[tuple[Bytes, Bytes]]) -> Iterator[Pair]:
+    """State for type checkers what holds for transactions without ``buffers``: they give out copies."""
+    return cast("Iterator[Pair]", pairs)

@@ -1,0 +1,53 @@
+"""The ordered file under a state store: one flat key space, read in short looks, written in transactions."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .paging import Page, Pair
+
+
+class Writer(Protocol):
+    """One open transaction. All of it becomes visible at once, or nothing of it."""
+
+    def put_many(self, pairs: list[Pair]) -> None:
+        """Set every pair; cheapest with keys in ascending order."""
+        ...
+
+    def delete(self, key: bytes) -> None:
+        """Remove the key if it is there."""
+        ...
+
+    def delete_range(self, start: bytes, stop: bytes, limit: int) -> int:
+        """Remove at most ``limit`` keys of ``[start, stop)``, lowest first. Returns how many it removed."""
+        ...
+
+
+class Medium(Protocol):
+    """An ordered map of bytes to bytes that outlives the process.
+
+    Reads come from one thread, the loop's. ``commit`` may run in another one at the same time: reads then
+    see the state before it or after it.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as a copy, or None."""
+        ...
+
+    def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
+        """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, read at one moment."""
+        ...
+
+    def commit(self, work: Callable[[Writer], None]) -> None:
+        """Run ``work`` in one transaction and make it durable. After an error nothing of it is visible.
+
+        Raises DiskFull, StorageFailed, and whatever ``work`` raises.
+        """
+        ...
+
+    def reopen(self) -> None:
+        """Open the file anew, as after a failed commit. From the loop's thread."""
+        ...
+
+    def close(self) -> None:
+        """Release the file; waits for a commit in progress."""
+        ...

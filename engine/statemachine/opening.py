@@ -1,0 +1,117 @@
+"""What a state store reads of its records: all of them lie under prefix 0."""
+
+import logging
+from collections.abc import Iterator
+
+from ..errors import Corruption, VersionMismatch
+from .applied import Point
+from .keys import successor
+from .medium import Medium
+from .paging import LAST_PAGE, Pair
+from .records import (
+    FORMAT_VERSION,
+    HEAD,
+    HEAD_KEY,
+    PREFIX,
+    Head,
+    Kind,
+    checkpoint_range,
+    damaged,
+    encode_head,
+    kind_range,
+    open_checkpoint_head,
+    open_point,
+    record_key,
+    record_number,
+    seal,
+    unseal,
+)
+
+log = logging.getLogger(__name__)
+
+#: Above every key of the file: prefixes are counted up from 1.
+TOP = b"\xff" * 9
+
+
+def read_head(medium: Medium) -> Head:
+    """The head of the file; writes the first one into an empty file.
+
+    Raises VersionMismatch if a newer version wrote the file, Corruption if it is no state file.
+    """
+    stored = medium.get(HEAD_KEY)
+    if stored is None:
+        if medium.page(b"", TOP, 1, reverse=False).pairs:
+            raise Corruption("the state store has no head: damaged, or not a state store of multiraft")
+        head = Head()
+        content = seal(HEAD_KEY, encode_head(head))
+        medium.commit(lambda writer: writer.put_many([(HEAD_KEY, content)]))
+        return head
+    try:
+        content = unseal(HEAD_KEY, stored, None)
+    except Corruption:
+        return _rebuilt_head(medium)
+    version = int.from_bytes(content[:2], "little")
+    if version > FORMAT_VERSION:
+        raise VersionMismatch(
+            f"the state store has format {version}, this version of multiraft reads up to {FORMAT_VERSION}"
+        )
+    return Head(*HEAD.unpack(content))
+
+
+def _rebuilt_head(medium: Medium) -> Head:
+    """A head in place of a damaged one. One flipped bit there must not cost all groups of the node.
+
+    All that it carries for later is which prefixes are free, and that can be told from those in use.
+    """
+    last = medium.page(b"", TOP, 1, reverse=True).pairs
+    used = [PREFIX.unpack_from(last[0][0])[0] if last else 0]
+    used += [record_number(key) for key, _ in _records(medium, Kind.DEAD)]
+    for _, stored in _records(medium, Kind.PREFIX):
+        if len(stored) == 4 + PREFIX.size:  # a damaged one can only make the number too large
+            used.append(PREFIX.unpack_from(stored, 4)[0])
+    log.error("the head of the state store is damaged: rebuilt from %d prefixes in use", len(used))
+    return Head(next_prefix=max(used) + 1)
+
+
+def read_dead_prefixes(medium: Medium) -> list[int]:
+    """The prefixes whose data is still to be deleted."""
+    return [record_number(key) for key, _ in _records(medium, Kind.DEAD)]
+
+
+def groups_with_records(medium: Medium) -> set[int]:
+    """The groups with an applied record or a checkpoint on the disk, damaged or not."""
+    kinds = (Kind.APPLIED, Kind.CHECKPOINT)
+    return {record_number(key) for kind in kinds for key, _ in _records(medium, kind)}
+
+
+def read_point(medium: Medium, group: int) -> Point | None:
+    """The applied record on the disk. Raises Corruption."""
+    key = record_key(Kind.APPLIED, group)
+    stored = medium.get(key)
+    return None if stored is None else open_point(key, unseal(key, stored, group), group)
+
+
+def read_checkpoint(medium: Medium, group: int) -> tuple[Point, bytes] | None:
+    """The checkpoint on the disk. Raises Corruption."""
+    start, stop = checkpoint_range(group)
+    pieces = [(key, unseal(key, stored, group)) for key, stored in _pairs(medium, start, stop)]
+    if not pieces:
+        return None
+    point, data_bytes = open_checkpoint_head(*pieces[0], group)
+    data = b"".join([content for _, content in pieces[1:]])
+    if len(data) != data_bytes:
+        raise damaged(start, group, "pieces of a checkpoint are missing")
+    return point, data
+
+
+def _records(medium: Medium, kind: Kind) -> Iterator[Pair]:
+    yield from _pairs(medium, *kind_range(kind))
+
+
+def _pairs(medium: Medium, start: bytes, stop: bytes) -> Iterator[Pair]:
+    while True:
+        page = medium.page(start, stop, LAST_PAGE, reverse=False)
+        yield from page.pairs
+        if page.bound is None:
+            return
+        start = successor(page.bound)

@@ -1,0 +1,236 @@
+"""The state store of a node over any medium: layers, records and the order of flushes."""
+
+from collections.abc import Mapping
+
+from ..errors import Corruption
+from .applied import Applied, Point
+from .flush import Flush, Pending, carry_out
+from .keyspace import Keyspace
+from .medium import Medium
+from .memory_group import MemoryGroup
+from .opening import groups_with_records, read_checkpoint, read_dead_prefixes, read_head, read_point
+
+
+class OverlayStore:
+    """A :class:`~multiraft.engine.statemachine.store.StateStore`; the docstrings there are its contract."""
+
+    def __init__(self, medium: Medium) -> None:
+        head = read_head(medium)
+        self.medium = medium
+        self.pending_bytes = 0
+        self._next_prefix = head.next_prefix
+        self._sequence = head.sequence  # of the last flush that was reported done
+        self._dead = read_dead_prefixes(medium)
+        self._spaces: dict[int, Keyspace] = {}
+        self._memory: dict[int, MemoryGroup] = {}
+        self._changed: dict[int, Keyspace] = {}  # groups with an active layer
+        self._flush: Flush | None = None
+        self._durable: dict[int, int] = {}  # applied indexes as far as they were asked for or flushed
+        self._marked: dict[int, Point] = {}  # points with an install marker, as far as they are known
+
+    @property
+    def flushing(self) -> Flush | None:
+        """The flush that was frozen and is not yet reported as flushed."""
+        return self._flush
+
+    def group(self, group: int) -> Keyspace:
+        """The durable key space of a group."""
+        space = self._spaces.get(group)
+        if space is None:
+            space = self._spaces[group] = Keyspace(self, group)
+        return space
+
+    def memory_group(self, group: int) -> MemoryGroup:
+        """The key space of a group whose state lives in memory only."""
+        return self._memory.setdefault(group, MemoryGroup())
+
+    def groups(self) -> list[int]:
+        """The groups that have an applied record or a checkpoint, ascending."""
+        known = groups_with_records(self.medium)
+        layers = [{} if self._flush is None else self._flush.groups, self._active_layers()]
+        for layer in layers:
+            for group, pending in layer.items():
+                if pending.index() is not None:
+                    known.add(group)
+                elif pending.wipe:
+                    known.discard(group)
+        return sorted(known)
+
+    def applied(self, group: int) -> Applied | None:
+        """The applied record, unflushed ones included. Raises Corruption."""
+        point = self._point(group)
+        return None if point is None else point.applied
+
+    def set_applied(self, group: int, applied: Applied) -> None:
+        """State that the group's data, as written until now, is that of this point."""
+        space = self.group(group)
+        active = space.active or self.activate(space)
+        active.point = Point(applied, self._carried_mark(group, applied) if self._marked else 0)
+
+    def checkpoint(self, group: int) -> tuple[Applied, bytes] | None:
+        """The last checkpoint of a machine that is not durable. Raises Corruption."""
+        found = self._checkpoint(group)
+        return None if found is None else (found[0].applied, found[1])
+
+    def set_checkpoint(self, group: int, applied: Applied, data: bytes) -> None:
+        """Keep the state of a machine that is not durable, as of this point."""
+        space = self.group(group)
+        active = space.active or self.activate(space)
+        mark = self._carried_mark(group, applied) if self._marked else 0
+        active.checkpoint = (Point(applied, mark), data)
+        self.pending_bytes += len(data)
+
+    def install_marker(self, group: int) -> int | None:
+        """The term of the message whose snapshot put the group at its present point, if the mark is set."""
+        point = self._present_point(group)
+        if point is None or point.install_term == 0:
+            return None
+        self._marked[group] = point
+        return point.install_term
+
+    def set_install_marker(self, group: int, term: int | None) -> None:
+        """Mark the point just set as an installed snapshot's; None removes the mark."""
+        if term is None:
+            self._remove_mark(group)
+            return
+        assert term > 0, "a message has a term"
+        active = self.group(group).active
+        assert active is not None, "set the installed point first"
+        assert active.index() is not None, "set the installed point first"
+        self._marked[group] = _set_mark(active, term)
+
+    def remove(self, group: int) -> None:
+        """Forget the group: data, records and checkpoint, with the next flush."""
+        self.group(group).forget()
+        self._memory.pop(group, None)
+        self._marked.pop(group, None)
+
+    def freeze(self) -> Flush | None:
+        """Take everything written so far out of the way of new writes; None if there is nothing to write."""
+        assert self._flush is None, "one flush at a time"
+        if not self._changed and not self._dead:
+            return None
+        groups = self._active_layers()
+        for space in self._changed.values():
+            space.frozen, space.active = space.active, None
+        self._changed = {}
+        self.pending_bytes = 0
+        self._flush = Flush(self._sequence + 1, self._next_prefix, groups, tuple(self._dead))
+        return self._flush
+
+    def write(self, flush: Flush) -> None:
+        """Write the flush in one transaction. From any thread; again after a failure."""
+        self.medium.commit(lambda writer: carry_out(flush, writer))
+
+    def flushed(self, flush: Flush) -> Mapping[int, int]:
+        """Take note that ``write`` returned. Returns the applied index of each group that moved."""
+        assert flush is self._flush, "not the flush under way"
+        self._flush = None
+        self._sequence = flush.sequence
+        moved: dict[int, int] = {}
+        buried: list[int] = []
+        for group, pending in flush.groups.items():
+            self.group(group).flushed()
+            if pending.buries:
+                buried.append(pending.buries)
+            index = pending.index()
+            if index is not None:
+                moved[group] = index
+            elif pending.wipe:
+                self._durable[group] = 0
+        self._dead = [prefix for prefix in self._dead if prefix not in flush.reclaimed] + buried
+        self._durable.update(moved)
+        return moved
+
+    def durable_applied(self, group: int) -> int:
+        """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""
+        index = self._durable.get(group)
+        if index is None:
+            point = read_point(self.medium, group)
+            if point is None:
+                checkpoint = read_checkpoint(self.medium, group)
+                point = None if checkpoint is None else checkpoint[0]
+            index = self._durable[group] = 0 if point is None else point.applied.index
+        return index
+
+    def reopen(self) -> None:
+        """Open the file anew after a failed ``write``; what is unflushed stays."""
+        self.medium.reopen()
+        sequence = read_head(self.medium).sequence
+        if sequence < self._sequence:
+            raise Corruption(f"the state store fell back from flush {self._sequence} to flush {sequence}")
+
+    def close(self) -> None:
+        """Release the file. What was not flushed is lost."""
+        self.medium.close()
+
+    def activate(self, space: Keyspace) -> Pending:
+        """Give the group a layer for new writes."""
+        space.active = active = Pending()
+        self._changed[space.group] = space
+        return active
+
+    def allocate_prefix(self) -> int:
+        """A data prefix that was never used. It becomes durable with the flush that uses it."""
+        prefix = self._next_prefix
+        self._next_prefix += 1
+        return prefix
+
+    def _active_layers(self) -> dict[int, Pending]:
+        return {group: space.active for group, space in self._changed.items() if space.active is not None}
+
+    def _layers(self, group: int) -> list[Pending]:
+        """The group's layers in memory, newest first."""
+        space = self.group(group)
+        return [pending for pending in (space.active, space.frozen) if pending is not None]
+
+    def _point(self, group: int) -> Point | None:
+        for pending in self._layers(group):
+            if pending.point is not None or pending.wipe:
+                return pending.point
+        return read_point(self.medium, group)
+
+    def _checkpoint(self, group: int) -> tuple[Point, bytes] | None:
+        for pending in self._layers(group):
+            if pending.checkpoint is not None or pending.wipe:
+                return pending.checkpoint
+        return read_checkpoint(self.medium, group)
+
+    def _present_point(self, group: int) -> Point | None:
+        point = self._point(group)
+        if point is not None:
+            return point
+        checkpoint = self._checkpoint(group)
+        return None if checkpoint is None else checkpoint[0]
+
+    def _carried_mark(self, group: int, applied: Applied) -> int:
+        """The mark that a record for ``applied`` inherits: that of the same point, else none."""
+        marked = self._marked.get(group)
+        if marked is None:
+            return 0
+        if (marked.applied.index, marked.applied.term) == (applied.index, applied.term):
+            return marked.install_term
+        del self._marked[group]
+        return 0
+
+    def _remove_mark(self, group: int) -> None:
+        if self.install_marker(group) is None:
+            return
+        del self._marked[group]
+        applied = self.applied(group)
+        if applied is not None:
+            self.set_applied(group, applied)
+        elif (checkpoint := self.checkpoint(group)) is not None:
+            self.set_checkpoint(group, *checkpoint)
+
+
+def _set_mark(active: Pending, term: int) -> Point:
+    """Put the mark on every record of this layer. Returns the point marked."""
+    marked: Point | None = None
+    if active.checkpoint is not None:
+        marked = Point(active.checkpoint[0].applied, term)
+        active.checkpoint = (marked, active.checkpoint[1])
+    if active.point is not None:
+        marked = active.point = Point(active.point.applied, term)
+    assert marked is not None
+    return marked
