@@ -1,31 +1,47 @@
 """Types of what the C extension offers. The C headers declare it; this is for type checkers."""
 
-from typing import Any, Final, Protocol, TypeAlias
-
-from _cffi_backend import FFI
+from collections.abc import Callable
+from typing import Any, TypeAlias, final
 
 CData: TypeAlias = Any  # a pointer, array or struct; cffi checks its type at each call
 Source: TypeAlias = bytes | CData  # const uint8_t *: cffi takes bytes as they are, without a copy
 
-ffi: FFI
+@final
+class Buffer:
+    """C memory as bytes: a slice is a copy."""
 
-class Lib(Protocol):
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+@final
+class FFI:
+    """The part of cffi that is used here, with the types that it has for our numbers and bytes."""
+
+    def new(self, ctype: str, size: int = ..., /) -> CData: ...
+    def new_allocator(self, *, should_clear_after_alloc: bool) -> Callable[[str, int], CData]: ...
+    def buffer(self, cells: CData, /) -> Buffer: ...
+    def from_buffer(self, data: bytearray | memoryview, /) -> CData: ...
+    def string(self, pointer: CData, /) -> bytes: ...
+    def unpack(self, cells: CData, count: int, /) -> list[int]: ...
+
+@final
+class Lib:
     """The functions and constants between the cffi marks of the headers."""
 
-    MR_RUN_HEADER: Final[int]
-    MR_RUN_ROW: Final[int]
-    MR_RUN_ENTRIES_MAX: Final[int]
-    MR_ENTRY_BYTES_MAX: Final[int]
-    MR_RUN_BYTES_MAX: Final[int]
-    MR_FRAME_HEADER: Final[int]
-    MR_FRAME_VERSION: Final[int]
-    MR_FRAME_PAYLOAD_MAX: Final[int]
-    MR_MESSAGES_HEADER: Final[int]
-    MR_MESSAGES_ROW: Final[int]
-    MR_MESSAGES_FIELDS: Final[int]
-    MR_MESSAGES_ROWS_MAX: Final[int]
-    MR_MESSAGES_ENTRIES_MAX: Final[int]
-    MR_MESSAGES_PAYLOAD_MAX: Final[int]
+    MR_RUN_HEADER: int
+    MR_RUN_ROW: int
+    MR_RUN_ENTRIES_MAX: int
+    MR_ENTRY_BYTES_MAX: int
+    MR_RUN_BYTES_MAX: int
+    MR_FRAME_HEADER: int
+    MR_FRAME_VERSION: int
+    MR_FRAME_PAYLOAD_MAX: int
+    MR_MESSAGES_HEADER: int
+    MR_MESSAGES_ROW: int
+    MR_MESSAGES_FIELDS: int
+    MR_MESSAGES_ROWS_MAX: int
+    MR_MESSAGES_ENTRIES_MAX: int
+    MR_MESSAGES_PAYLOAD_MAX: int
 
     def mr_status_count(self) -> int: ...
     def mr_status_name(self, status: int, /) -> CData: ...
@@ -89,3 +105,4 @@ class Lib(Protocol):
     ) -> int: ...
 
 lib: Lib
+ffi: FFI

@@ -35,7 +35,7 @@ _decode = lib.mr_run_decode
 _open = lib.mr_run_open
 _unpack = ffi.unpack
 
-_outputs: Final = Pool(Output, keep=4 * 1024 * 1024)
+_outputs: Final = Pool(Output, keep=8 << 20)
 _ends: Final = Pool(Numbers, keep=1 << 17)
 
 

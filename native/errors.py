@@ -1,14 +1,17 @@
 """What the native part raises: status codes of the C side, turned into exceptions in one place."""
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from ._native import ffi, lib
 
+if TYPE_CHECKING:
+    from ._native import CData
 
-def _text(pointer: object) -> str:
-    found = ffi.string(pointer)
-    assert isinstance(found, bytes)
-    return found.decode()
+
+def _text(pointer: CData) -> str:
+    return ffi.string(pointer).decode()
 
 
 NAMES: Final = {-code: _text(lib.mr_status_name(-code)) for code in range(lib.mr_status_count())}

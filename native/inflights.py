@@ -63,17 +63,20 @@ class Inflights:
     @property
     def count(self) -> int:
         """Messages in flight."""
-        return self._window.count
+        count: int = self._window.count
+        return count
 
     @property
     def bytes(self) -> int:
         """Payload bytes in flight."""
-        return self._window.bytes
+        total: int = self._window.bytes
+        return total
 
     @property
     def capacity(self) -> int:
         """Messages that the memory held at present has room for."""
-        return self._window.capacity
+        room: int = self._window.capacity
+        return room
 
     def _double(self) -> None:
         capacity = _next_capacity(self._window)

@@ -15,6 +15,7 @@ class Scratch(Protocol):
     @property
     def room(self) -> int:
         """Items that fit."""
+        ...
 
 
 S = TypeVar("S", bound=Scratch)
