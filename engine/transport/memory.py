@@ -89,9 +89,13 @@ class MemoryNetwork:
                 self.break_link(transport.node_id, other)
             del self._nodes[transport.node_id]
 
-    def reconnect(self, one: int, other: int) -> None:
-        """Connect two nodes anew, soon, after their link broke down."""
-        asyncio.get_running_loop().call_soon(self._link_pair, one, other)
+    def hang_up(self, source: int, target: int, error: Error) -> None:
+        """``source`` refuses to go on: tell ``target`` why, break the link, connect anew."""
+        told = self._nodes.get(target)
+        if told is not None and told.is_linked(source):
+            told.refused(source, decode_refusal(encode_refusal(error)))
+            self.break_link(source, target)
+            asyncio.get_running_loop().call_soon(self._link_pair, source, target)
 
     def _link_pair(self, one: int, other: int) -> None:
         listener, dialer = self._nodes.get(min(one, other)), self._nodes.get(max(one, other))
@@ -162,8 +166,7 @@ class Pipe:
             frames = self._reader.feed(chunk)
         except BadStream as error:
             _log.warning("node %d sent node %d: %s", self.source.node_id, self.target.node_id, error)
-            self._network.break_link(self.source.node_id, self.target.node_id)
-            self._network.reconnect(self.source.node_id, self.target.node_id)
+            self._network.hang_up(self.target.node_id, self.source.node_id, error)
             return
         for kind, payload in frames:
             if not self.broken:
@@ -197,6 +200,11 @@ class MemoryTransport:
     def connected(self) -> list[int]:
         """See :class:`~.port.Transport`."""
         return sorted(self._links)
+
+    def hang_up(self, node: int, error: Error) -> None:
+        """See :class:`~.port.Transport`."""
+        if node in self._links:
+            asyncio.get_running_loop().call_soon(self._network.hang_up, self.node_id, node, error)
 
     async def close(self) -> None:
         """See :class:`~.port.Transport`."""

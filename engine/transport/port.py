@@ -82,5 +82,11 @@ class Transport(Protocol):
         """The connected nodes, in ascending order."""
         ...
 
+    def hang_up(self, node: int, error: Error) -> None:
+        """Close the connection to a peer that sent what cannot be read, and tell it why.
+
+        ``peer_lost`` follows; a new connection is tried after the usual backoff. No-op if there is none.
+        """
+
     async def close(self) -> None:
         """Stop listening and connecting, close every connection, wait until all of it is gone. Idempotent."""

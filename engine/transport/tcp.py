@@ -108,7 +108,13 @@ class TcpTransport:
 
     def connected(self) -> list[int]:
         """See :class:`~.port.Transport`."""
-        return sorted(self._links)
+        return sorted(node for node, link in self._links.items() if not link.connection.closing)
+
+    def hang_up(self, node: int, error: Error) -> None:
+        """See :class:`~.port.Transport`."""
+        link = self._links.get(node)
+        if link is not None:
+            link.connection.refuse(error)
 
     async def close(self) -> None:
         """See :class:`~.port.Transport`."""
