@@ -7,7 +7,7 @@ from struct import pack
 from typing import Final, TypeVar
 
 from ._native import ffi, lib
-from .errors import RANGE, Malformed, damage, refusal
+from .errors import RANGE, damage, refusal
 from .scratch import EntryColumns, Numbers, Output, Pool, entry_columns
 
 E = TypeVar("E")
@@ -54,7 +54,7 @@ def encode_runs(runs: Sequence[Sequence[AnyEntry]]) -> list[bytes]:
         numbers = pack(f"<{3 * len(flat)}Q", *terms, *indexes, *map(len, datas))
         type_bytes = bytes(types)
     except (struct_error, ValueError) as cause:
-        raise Malformed(RANGE, "a term, an index or a type") from cause
+        raise refusal(RANGE, "a term, an index or a type") from cause
     return _encode_columns(counts, len(runs), numbers, type_bytes, b"".join(datas))
 
 

@@ -24,20 +24,16 @@ RANGE: Final = _CODES["MR_RANGE"]
 class NativeError(Exception):
     """Base of everything that ``multiraft.native`` raises; never raised itself.
 
-    ``reason`` is the name of the C status, such as ``"MR_CHECKSUM"``.
+    ``reason`` is the name of the C status, such as ``"MR_CHECKSUM"``, or ``""`` if Python found the fault.
     """
 
-    def __init__(self, status: int, where: str = "") -> None:
-        super().__init__(f"{where}: {TEXTS[status]}" if where else TEXTS[status])
-        self.reason = NAMES[status]
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NativeBug(NativeError, AssertionError):
     """An invariant of the C code does not hold: our bug. The call changed nothing; give up its group."""
-
-    def __init__(self, status: int, where: str = "") -> None:
-        super().__init__(status, where)
-        self.args = (f"{self.args[0]} ({_text(lib.mr_last_bug())})",)
 
 
 class BadFrame(NativeError):
@@ -45,13 +41,14 @@ class BadFrame(NativeError):
 
 
 class Damaged(NativeError):
-    """An encoded run does not hold what was put into it. ``index``: the first entry that cannot be trusted.
+    """An encoded run does not hold what was put into it.
 
-    The index is the one that the run claims, or 0 if not even its header is there.
+    ``index``: the first entry that cannot be trusted, as the run numbers it; 0 if not even its header is
+    there. Quarantine the replica whose log this is.
     """
 
-    def __init__(self, status: int, index: int) -> None:
-        super().__init__(status, f"entry {index}")
+    def __init__(self, index: int, message: str = "an encoded run is damaged", reason: str = "") -> None:
+        super().__init__(f"entry {index}: {message}", reason)
         self.index = index
 
 
@@ -75,9 +72,7 @@ class Malformed(NativeError, ValueError):
     """The caller's numbers contradict each other: lengths that do not add up, unknown flags, a bad run."""
 
 
-_CLASSES: Final[dict[str, type[NativeError]]] = {
-    "MR_BUG": NativeBug,
-    "MR_GROW": NativeBug,  # callers bring enough memory, or bring more and never see this
+_FAMILIES: Final[dict[str, type[NativeError]]] = {
     "MR_FULL": Full,
     "MR_ORDER": OutOfOrder,
     "MR_TOO_LARGE": TooLarge,
@@ -87,16 +82,24 @@ _CLASSES: Final[dict[str, type[NativeError]]] = {
 
 def refusal(status: int, where: str) -> NativeError:
     """The exception for a failed call on values that the caller made up; ``where`` names the value."""
-    return _CLASSES.get(NAMES[status], Malformed)(status, where)
+    family = _FAMILIES.get(NAMES[status], Malformed)
+    return _bug(status, where) or family(f"{where}: {TEXTS[status]}", NAMES[status])
 
 
 def damage(status: int, index: int) -> NativeError:
     """The exception for a failed call on a stored run."""
-    family = _CLASSES.get(NAMES[status])
-    return family(status) if family is NativeBug else Damaged(status, index)
+    return _bug(status, f"entry {index}") or Damaged(index, TEXTS[status], NAMES[status])
 
 
 def bad_frame(status: int, where: str) -> NativeError:
     """The exception for a failed call on bytes from a peer."""
-    family = _CLASSES.get(NAMES[status])
-    return family(status, where) if family is NativeBug else BadFrame(status, where)
+    return _bug(status, where) or BadFrame(f"{where}: {TEXTS[status]}", NAMES[status])
+
+
+def _bug(status: int, where: str) -> NativeBug | None:
+    """Our own fault: a broken invariant, or memory that the Python side made too small."""
+    if NAMES[status] == "MR_BUG":
+        return NativeBug(f"{where}: {TEXTS[status]} ({_text(lib.mr_last_bug())})", NAMES[status])
+    if status == GROW:
+        return NativeBug(f"{where}: {TEXTS[status]}", NAMES[status])
+    return None

@@ -27,15 +27,15 @@ class Inflights:
         self._records: object = None  # keeps the ring's memory alive
         lib.mr_inflights_init(self._window, size, max_bytes)
 
-    def add(self, index: int, bytes: int) -> None:  # noqa: A002 - the name of the property
-        """Note a message whose last entry is ``index`` and whose payload has ``bytes`` bytes.
+    def add(self, index: int, size: int) -> None:
+        """Note a message whose last entry is ``index``, of ``size`` payload bytes.
 
         Raises Full, or OutOfOrder if the index is not above the newest one; the window is unchanged then.
         """
-        status = _add(self._window, index, bytes)
+        status = _add(self._window, index, size)
         if status == GROW:
             self._double()
-            status = _add(self._window, index, bytes)
+            status = _add(self._window, index, size)
         if status:
             raise refusal(status, f"message {index}")
 

@@ -63,11 +63,11 @@ def encode_messages(
     """
     count, left_over = divmod(len(rows), FIELDS)
     if left_over:
-        raise Malformed(RANGE, f"{len(rows)} numbers for messages of {FIELDS}")
+        raise Malformed(f"{len(rows)} numbers do not make messages of {FIELDS}")
     try:
         numbers = pack(f"<{len(rows)}Q", *rows)
     except struct_error as cause:
-        raise Malformed(RANGE, "a field of a message") from cause
+        raise refusal(RANGE, "a field of a message") from cause
     body = b"".join(bodies)
     size = HEADER_SIZE + _PAYLOAD_HEADER + count * ROW_SIZE
     output = _outputs.take(min(size, 1 << 20))
