@@ -20,12 +20,17 @@ class VoteResult(Enum):
     WON = "VoteWon"
 
 
+def majority_index(indexes: list[int]) -> int:
+    """The highest index reached by more than half of `indexes`, one for each voter."""
+    if not indexes:
+        return EVERYTHING
+    indexes.sort()
+    return indexes[(len(indexes) - 1) // 2]
+
+
 def committed_index(voters: Collection[int], acknowledged: Mapping[int, int]) -> int:
     """The highest index that a majority of `voters` has acknowledged; unknown voters count as 0."""
-    if not voters:
-        return EVERYTHING
-    indexes = sorted([acknowledged.get(voter, 0) for voter in voters])
-    return indexes[(len(indexes) - 1) // 2]
+    return majority_index([acknowledged.get(voter, 0) for voter in voters])
 
 
 def vote_result(voters: Collection[int], votes: Mapping[int, bool]) -> VoteResult:

@@ -1,0 +1,275 @@
+"""`RawNode`: one replica of one group, as its host drives it. No clock, no thread, no I/O."""
+
+from collections.abc import Sequence
+
+from . import confchange, dispatch, election, follower, leader, reconfigure
+from .confchange import ConfChange
+from .config import Config
+from .election import ElectionRefusal
+from .entry import Entry, EntryId, EntryType
+from .errors import LocalMessage, Misuse, PeerNotFound
+from .ids import LOCAL_APPEND, LOCAL_APPLY, NO_REPLICA
+from .messages import LOCAL_TYPES, RESPONSES, Message, MsgType
+from .raft import OUTSIDE_TERMS, Raft
+from .ready import CommitNotice, Ready, applied_message
+from .state import ConfState, Role, SoftState
+from .status import BasicStatus, Status, basic_status, status
+
+_STORAGE = (LOCAL_APPEND, LOCAL_APPLY)
+
+
+class RawNode:
+    """One replica. The host ticks it, steps what arrives, and does the work that `ready` hands out.
+
+    Every method may make work: ask `has_ready` after a batch of calls. Errors of the kind `CorruptLog` mean
+    that this replica must not go on; the others leave it as it was.
+    """
+
+    __slots__ = ("_allow_unstable", "_hard_state", "_lead", "_on_advance", "_role", "raft")
+
+    def __init__(self, config: Config) -> None:
+        """Start, or start again, from what `config.storage` holds. `ConfigError`, `CorruptLog`."""
+        self.raft = Raft(config)
+        # Without asynchronous writes a Ready's entries are durable before the next Ready is asked for.
+        self._allow_unstable = not config.async_storage_writes
+        self._on_advance: list[Message] = []
+        self._hard_state = self.raft.hard_state()
+        self._lead = self.raft.lead
+        self._role = self.raft.role
+
+    # -- time and elections -------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Let one unit of time pass: heartbeats, elections and quorum checks come due."""
+        raft = self.raft
+        raft.election_elapsed += 1
+        if raft.role is Role.LEADER:
+            self._tick_leader()
+        elif raft.election_elapsed >= raft.randomized_election_timeout and raft.promotable():
+            raft.election_elapsed = 0
+            election.start(raft)
+
+    def _tick_leader(self) -> None:
+        raft = self.raft
+        raft.heartbeat_elapsed += 1
+        if raft.election_elapsed >= raft.config.election_tick:
+            raft.election_elapsed = 0
+            if raft.check_quorum:
+                leader.check_quorum(raft)
+            raft.lead_transferee = NO_REPLICA  # it took too long: go on with the present leader
+        if raft.role is Role.LEADER and raft.heartbeat_elapsed >= raft.config.heartbeat_tick:
+            raft.heartbeat_elapsed = 0
+            leader.beat(raft)
+
+    def campaign(self) -> ElectionRefusal | None:
+        """Begin an election now, even if one is under way. A leader does nothing."""
+        return election.start(self.raft)
+
+    def force_election(self) -> ElectionRefusal | None:
+        """Begin an election unless this replica leads or campaigns already; the reason if it must not.
+
+        For a group just created, whose members would otherwise wait for a timeout. Not a takeover: members
+        that hear a leader and check their quorum ignore it.
+        """
+        if self.raft.role is not Role.FOLLOWER:
+            return None
+        return election.start(self.raft)
+
+    def forget_leader(self) -> None:
+        """Stop believing in the leader, so that votes may be granted at once. Not with lease-based reads."""
+        follower.forget_leader(self.raft)
+
+    def transfer_leadership(self, to: int) -> None:
+        """Ask that `to` lead instead of the present leader. It may come to nothing; nobody is told."""
+        dispatch.step(self.raft, Message(MsgType.TRANSFER_LEADER, from_=to))
+
+    # -- requests -----------------------------------------------------------------------------------------
+
+    def propose(self, data: bytes) -> EntryId | None:
+        """Append a command to the group's log: where it stands, on the leader; `None` if passed on to it.
+
+        Raises `ProposalDropped`. Even an appended command may be lost: it counts once applied, in its term.
+        """
+        return self.propose_batch((data,))
+
+    def propose_batch(self, datas: Sequence[bytes]) -> EntryId | None:
+        """Append several commands, all or none. Returns where the last one stands. See `propose`."""
+        return self._propose([Entry(0, 0, EntryType.NORMAL, data) for data in datas])
+
+    def propose_conf_change(self, change: ConfChange, *, v1: bool = False) -> EntryId | None:
+        """Append a configuration change, in the old encoding if `v1`. See `propose`, `Ready.refusals`."""
+        if v1:
+            entry = Entry(0, 0, EntryType.CONF_CHANGE, confchange.encode_v1(change))
+        else:
+            entry = Entry(0, 0, EntryType.CONF_CHANGE_V2, confchange.encode_v2(change))
+        return self._propose([entry])
+
+    def _propose(self, entries: list[Entry]) -> EntryId | None:
+        if self.raft.role is Role.LEADER:
+            return leader.propose(self.raft, entries)
+        dispatch.step(self.raft, Message(MsgType.PROP, entries=entries))
+        return None
+
+    def read_index(self, context: bytes) -> None:
+        """Ask for an index at which a read is linearizable; it comes in `Ready.read_states`, or never.
+
+        `context` names the request: unique within the group, not empty.
+        """
+        if not context:
+            raise Misuse("a read request needs a context")
+        dispatch.step(self.raft, Message(MsgType.READ_INDEX, context=context))
+
+    def apply_conf_change(self, change: ConfChange) -> ConfState:
+        """Put a configuration change into force, when its entry is applied. Returns what to store."""
+        return reconfigure.apply_conf_change(self.raft, change)
+
+    # -- messages and reports -----------------------------------------------------------------------------
+
+    def step(self, m: Message) -> None:
+        """Take in a message of a peer, or one of `Ready.messages_after_append` addressed to this replica.
+
+        Raises `ProposalDropped`, `PeerNotFound`, `LocalMessage`, `Misuse` or `CorruptLog`.
+        """
+        raft, kind = self.raft, m.type
+        if m.from_ not in _STORAGE:
+            if kind in RESPONSES:
+                if m.from_ not in raft.tracker.progress:
+                    raise PeerNotFound(m.from_)
+            elif kind in LOCAL_TYPES:
+                raise LocalMessage(f"{kind.name} from replica {m.from_}")
+            if not m.term and kind not in OUTSIDE_TERMS:
+                raise Misuse(f"{kind.name} from replica {m.from_} names no term")
+        dispatch.step(raft, m)
+
+    def step_commit_notice(self, from_: int, term: int, commit: int) -> None:
+        """Take in a `CommitNotice` of replica `from_`. What does not count is ignored."""
+        follower.take_commit_notice(self.raft, from_, term, commit)
+
+    def report_unreachable(self, replica: int) -> None:
+        """Say that messages to `replica` were lost, so that the leader probes instead of streaming."""
+        if self.raft.role is Role.LEADER:
+            leader.report_unreachable(self.raft, replica)
+
+    def report_snapshot(self, replica: int, *, ok: bool) -> None:
+        """Say whether the snapshot for `replica` was delivered; required after each `MsgType.SNAP`."""
+        if self.raft.role is Role.LEADER:
+            leader.report_snapshot(self.raft, replica, ok=ok)
+
+    # -- work ---------------------------------------------------------------------------------------------
+
+    def has_ready(self) -> bool:
+        """Whether `ready` would hand out anything."""
+        raft = self.raft
+        return bool(
+            raft.messages
+            or raft.after_append
+            or raft.log.unstable.has_next_entries()
+            or raft.log.has_next_committed(allow_unstable=self._allow_unstable)
+            or raft.commits_to_tell
+            or raft.read_states
+            or raft.refusals
+            or raft.log.unstable.next_snapshot() is not None
+            or raft.role is not self._role
+            or raft.lead != self._lead
+            or raft.hard_state() != self._hard_state
+        )
+
+    def ready(self) -> Ready:
+        """Take out the work there is; it counts as handed out, and is not handed out again.
+
+        In the synchronous form, `advance` has to follow before the next call.
+        """
+        if self._on_advance:
+            raise Misuse("ready() was called again before advance()")
+        raft = self.raft
+        unstable = raft.log.unstable
+        ready = Ready(
+            self._changed_soft_state(),
+            None,
+            unstable.next_entries(),
+            unstable.next_snapshot(),
+            raft.log.next_committed(allow_unstable=self._allow_unstable),
+            raft.read_states,
+            raft.messages,
+            raft.after_append,
+            [CommitNotice(to, raft.term, commit) for to, commit in raft.commits_to_tell.items()],
+            raft.refusals,
+        )
+        self._settle_hard_state(ready)
+        self._attest(ready)
+        raft.read_states, raft.messages, raft.after_append, raft.refusals = [], [], [], []
+        raft.commits_to_tell.clear()
+        unstable.accept_in_progress()
+        if ready.committed_entries:
+            raft.log.accept_applying(ready.committed_entries, allow_unstable=self._allow_unstable)
+        return ready
+
+    def _changed_soft_state(self) -> SoftState | None:
+        raft = self.raft
+        if raft.lead == self._lead and raft.role is self._role:
+            return None
+        self._lead, self._role = raft.lead, raft.role
+        return SoftState(raft.lead, raft.role)
+
+    def _settle_hard_state(self, ready: Ready) -> None:
+        """Put the hard state into `ready` if it changed, and say whether it has to be flushed."""
+        before, now = self._hard_state, self.raft.hard_state()
+        ready.must_sync = bool(ready.entries) or now.term != before.term or now.vote != before.vote
+        if now != before:
+            self._hard_state = now
+            ready.hard_state = now
+
+    def _attest(self, ready: Ready) -> None:
+        """Add the attestation of what `ready` makes durable, or keep it for `advance`."""
+        raft = self.raft
+        storage = self._append_attestation(ready)
+        if not self._allow_unstable:
+            if storage is not None:
+                ready.messages_after_append.append(storage)
+            return
+        everything = ready.messages_after_append
+        ready.messages_after_append = [m for m in everything if m.to != raft.id]
+        self._on_advance = [m for m in everything if m.to == raft.id]
+        if storage is not None:
+            self._on_advance.append(storage)
+        if ready.committed_entries:
+            self._on_advance.append(applied_message(raft.id, ready.committed_entries))
+
+    def _append_attestation(self, ready: Ready) -> Message | None:
+        """The message that says, when due, that the log is durable up to its present end.
+
+        It goes with every Ready as long as anything is unstable, not only with those that bring entries: an
+        attestation that comes in another term does not count, and a later one must make up for it.
+        """
+        raft = self.raft
+        if not raft.log.unstable.entries and ready.snapshot is None:
+            return None
+        message = Message(MsgType.STORAGE_APPEND_RESP, raft.id, LOCAL_APPEND, raft.term)
+        if raft.log.unstable.entries:
+            message.log_term, message.index = raft.log.last_id()
+        message.snapshot = ready.snapshot
+        return message
+
+    def advance(self) -> None:
+        """Synchronous form: everything in the last Ready is durable, sent and applied."""
+        if not self._allow_unstable:
+            raise Misuse("advance() has no meaning with asynchronous storage writes")
+        due, self._on_advance = self._on_advance, []
+        for m in due:
+            dispatch.step(self.raft, m)
+
+    def acknowledge_apply(self, entries: Sequence[Entry]) -> None:
+        """Asynchronous form: `entries`, of `Ready.committed_entries`, are applied."""
+        if self._allow_unstable:
+            raise Misuse("acknowledge_apply() has no meaning without asynchronous storage writes")
+        dispatch.step(self.raft, applied_message(self.raft.id, entries))
+
+    # -- looking in ---------------------------------------------------------------------------------------
+
+    def basic_status(self) -> BasicStatus:
+        """Terms, role and positions."""
+        return basic_status(self.raft)
+
+    def status(self) -> Status:
+        """The basic status, the configuration, and on a leader the progress of each member."""
+        return status(self.raft)

@@ -1,0 +1,202 @@
+"""One replica's state: what the handlers of each role read and move.
+
+The rules are in the modules of the roles and subjects; here is what they share: the fields, each with its
+invariant, and `send`, which decides when a message may leave.
+"""
+
+from .config import NO_LIMIT, Config, FullWindow, ReadOnly
+from .entry import Entry
+from .errors import CorruptLog
+from .ids import NO_REPLICA
+from .log import RaftLog
+from .membership import restore
+from .messages import VOTES, Message, MsgType
+from .progress import Progress
+from .readindex import ReadQueue
+from .ready import ReadState, Refusal
+from .state import ConfState, HardState, Role
+from .tracker import Tracker
+
+_AFTER_APPEND = frozenset({MsgType.APP_RESP, MsgType.VOTE_RESP, MsgType.PRE_VOTE_RESP})
+OUTSIDE_TERMS = frozenset({MsgType.PROP, MsgType.READ_INDEX})
+
+
+class Raft:
+    """The state machine of one replica.
+
+    term: the latest term seen; never falls. vote: whom this replica voted for in it, or NO_REPLICA.
+    lead: the leader of `term` as far as known; ``role is LEADER`` implies ``lead == id``.
+    acknowledged: the last index that this replica has told the leader of `term` to agree on;
+        ``acknowledged <= last_index`` while a follower.
+    election_elapsed, heartbeat_elapsed: ticks since a leader was last heard of, or a beat was sent.
+    pending_conf_index: on a leader, no configuration change beyond it is in the log; a new one is refused
+        while it is not applied.
+    uncommitted_size: payload bytes that a leader appended and that are not applied yet (an estimate).
+    lead_transferee: to whom leadership is being handed over, or NO_REPLICA.
+    messages: may leave at once. after_append: may leave when everything unstable so far is durable.
+    """
+
+    __slots__ = (
+        "acknowledged",
+        "after_append",
+        "check_quorum",
+        "commit_notices",
+        "commits_to_tell",
+        "config",
+        "election_elapsed",
+        "free_first_on_heartbeat",
+        "heartbeat_elapsed",
+        "id",
+        "lead",
+        "lead_transferee",
+        "lease_based_reads",
+        "log",
+        "max_message_size",
+        "max_uncommitted_size",
+        "messages",
+        "pending_conf_index",
+        "postponed_reads",
+        "pre_vote",
+        "randomized_election_timeout",
+        "read_states",
+        "reads",
+        "refusals",
+        "role",
+        "term",
+        "tracker",
+        "uncommitted_size",
+        "vote",
+    )
+
+    def __init__(self, config: Config) -> None:
+        """Load the state that `config.storage` holds. `ConfigError` or `CorruptLog` if it cannot be."""
+        config.validate()
+        self.config = config
+        self.id = config.id
+        self.pre_vote = config.pre_vote
+        self.check_quorum = config.check_quorum
+        self.commit_notices = config.commit_notices
+        self.max_message_size = config.max_size_per_msg
+        self.max_uncommitted_size = config.max_uncommitted_size or NO_LIMIT
+        self.lease_based_reads = config.read_only is ReadOnly.LEASE_BASED
+        self.free_first_on_heartbeat = config.full_window_on_heartbeat is FullWindow.FREE_FIRST
+        self.log = RaftLog(config.storage, _apply_budget(config))
+
+        self.role = Role.FOLLOWER
+        self.lead = NO_REPLICA
+        self.lead_transferee = NO_REPLICA
+        self.acknowledged = 0
+        self.election_elapsed = 0
+        self.heartbeat_elapsed = 0
+        self.randomized_election_timeout = 0
+        self.pending_conf_index = 0
+        self.uncommitted_size = 0
+        self.messages: list[Message] = []
+        self.after_append: list[Message] = []
+        self.read_states: list[ReadState] = []
+        self.refusals: list[Refusal] = []
+        self.commits_to_tell: dict[int, int] = {}
+        self.reads = ReadQueue()
+        self.postponed_reads: list[Message] = []
+        self._load()
+
+    def _load(self) -> None:
+        """Take over what was durable."""
+        hard_state, conf_state = self.config.storage.initial_state()
+        self.tracker = Tracker(*restore(conf_state, self.new_progress))
+        self.term, self.vote, commit = hard_state
+        last = self.log.last_index()
+        if hard_state != HardState():
+            if not self.log.committed <= commit <= last:
+                raise CorruptLog(f"commit {commit} is not in [{self.log.committed}, {last}]", commit)
+            self.log.committed = commit
+        if self.config.applied:
+            if self.config.applied > self.log.committed:
+                raise CorruptLog(
+                    f"applied {self.config.applied} is beyond commit {self.log.committed}",
+                    self.config.applied,
+                )
+            self.log.applied_to(self.config.applied, 0)
+
+    def new_progress(self) -> Progress:
+        """The progress of a newcomer: guessed to need what comes last, and counted as active.
+
+        Active, because otherwise a leader that checks its quorum might step down before the newcomer has had
+        a chance to answer.
+        """
+        inflights = self.config.inflights_factory(
+            self.config.max_inflight_msgs, self.config.max_inflight_bytes
+        )
+        return Progress(max(self.log.last_index(), 1), inflights, recent_active=True)
+
+    # -- what others ask of it ----------------------------------------------------------------------------
+
+    def hard_state(self) -> HardState:
+        """What has to be durable, as it is now."""
+        return HardState(self.term, self.vote, self.log.committed)
+
+    def conf_state(self) -> ConfState:
+        """The configuration in force."""
+        return self.tracker.conf
+
+    def is_learner(self) -> bool:
+        """Whether this replica receives the log without a vote."""
+        return self.id in self.tracker.conf.learners
+
+    def promotable(self) -> bool:
+        """Whether this replica may campaign: a voter whose state is not about to be replaced."""
+        progress = self.tracker.progress.get(self.id)
+        return progress is not None and not progress.is_learner and self.log.unstable.snapshot is None
+
+    def has_committed_in_term(self) -> bool:
+        """Whether the commit index is known to include everything that earlier leaders committed (§6.4)."""
+        return self.log.term_or_zero(self.log.committed) == self.term
+
+    # -- sending ------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        """Queue `message`: responses that promise something until the log is durable, others to leave."""
+        if message.from_ == NO_REPLICA:
+            message.from_ = self.id
+        kind = message.type
+        if kind in VOTES:
+            assert message.term, f"{kind.name} names no term"
+        else:
+            assert not message.term, f"{kind.name} names the term {message.term}"
+            # What is forwarded to the leader belongs to no term: it counts like a local request there.
+            if kind not in OUTSIDE_TERMS:
+                message.term = self.term
+        if kind in _AFTER_APPEND:
+            self.after_append.append(message)
+        else:
+            assert message.to != self.id, f"{kind.name} addressed to its sender {self.id}"
+            self.messages.append(message)
+
+    def append_own(self, entries: list[Entry], size: int) -> bool:
+        """Append a leader's `entries`, already numbered, of `size` payload bytes.
+
+        Returns False, with nothing appended, if too much is uncommitted. Entries without payload always pass:
+        the one that opens a term and those that leave a joint configuration must.
+        """
+        if (
+            size > 0
+            and self.uncommitted_size > 0
+            and self.uncommitted_size + size > self.max_uncommitted_size
+        ):
+            return False
+        self.uncommitted_size += size
+        self.log.append(entries)
+        # The leader's acknowledgement counts, like a follower's, when the entries are durable.
+        last = entries[-1].index
+        self.after_append.append(Message(MsgType.APP_RESP, self.id, self.id, self.term, 0, last))
+        return True
+
+    def reduce_uncommitted(self, size: int) -> None:
+        """Note that `size` payload bytes are applied. Never below 0: some were another leader's."""
+        self.uncommitted_size = max(0, self.uncommitted_size - size)
+
+
+def _apply_budget(config: Config) -> int:
+    if config.max_committed_size_per_ready:
+        return config.max_committed_size_per_ready
+    return NO_LIMIT if config.max_size_per_msg is None else max(1, config.max_size_per_msg)
