@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from enum import IntEnum
 
+from ...native.frames import MAX_PAYLOAD
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -28,7 +30,7 @@ class FrameKind(IntEnum):
 
 HELLO_LIMIT = 4 * KIB
 COMMAND_LIMIT = 5 * MIB  # a command or entry of 4 MiB and what is wrapped around it
-SNAPSHOT_LIMIT = 65 * MIB
+SNAPSHOT_LIMIT = MAX_PAYLOAD  # 64 MiB of data and what is wrapped around it
 
 Limits = Mapping[int, int]
 """Frame kind → largest payload in bytes; a kind that is not in the mapping is refused."""
