@@ -1,4 +1,6 @@
-"""Values for property tests: entries, runs and messages."""
+"""Values for property tests: entries, runs and messages; and systematic damage."""
+
+from collections.abc import Iterable, Iterator
 
 from hypothesis import strategies as st
 
@@ -21,3 +23,12 @@ def messages():
         st.tuples(U64, U64, U64, BYTE, st.booleans(), U64, U64, U64, U64, U64, runs(max_entries=3), DATA),
         max_size=5,
     )
+
+
+def with_one_bit_flipped(data: bytes, places: Iterable[int]) -> Iterator[bytes]:
+    """``data`` once for each bit of the bytes at ``places``, with that bit flipped."""
+    for place in places:
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << bit
+            yield bytes(damaged)
