@@ -33,6 +33,7 @@ def test_tree_has_the_shape_of_the_installed_package(root: Path, tmp_path: Path)
         "multiraft/py.typed",
         "multiraft/native/__init__.py",
         "multiraft/native/_native.pyi",
+        "multiraft/native/_native.py",
         "multiraft/native/inner/__init__.py",
         "multiraft/native/inner/codec.py",
     }

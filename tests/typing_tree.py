@@ -2,9 +2,11 @@
 
 The folders of the parts stand at the root of the repository and only the build maps them onto
 ``multiraft``; a tool that reads files instead of importing them needs the mapped shape. So each part
-gets a real folder with one link per source file. Run it (``python tests/typing_tree.py``) before mypy,
-pyright and import-linter, and again when files came or went. Several runs at once don't disturb each
-other.
+gets a real folder with one link per source file; behind the stub of the built extension stands an empty
+module, since the extension itself is none of the sources.
+
+Run it (``python tests/typing_tree.py``) before mypy, pyright and import-linter, and again when files came
+or went. Several runs at once don't disturb each other.
 """
 
 import sys
@@ -14,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "build" / "typing"
 PARTS = ("raft", "native", "engine", "shards")
 SOURCES = ("*.py", "*.pyi", "py.typed")
+EMPTY = Path("multiraft/py.typed")
 
 
 def wanted(root: Path) -> dict[Path, Path]:
@@ -22,12 +25,14 @@ def wanted(root: Path) -> dict[Path, Path]:
     for part in PARTS:
         for init in (root / part).rglob("__init__.py"):
             homes[Path("multiraft") / init.parent.relative_to(root)] = init.parent
-    return {
+    links = {
         home / source.name: source
         for home, folder in homes.items()
         for pattern in SOURCES
         for source in folder.glob(pattern)
     }
+    stubs = [link for link in links if link.suffix == ".pyi"]
+    return {link.with_suffix(".py"): root / EMPTY for link in stubs} | links
 
 
 def make(root: Path, tree: Path) -> int:
