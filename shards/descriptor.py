@@ -1,0 +1,56 @@
+"""What the directory says of one range."""
+
+from typing import NamedTuple
+
+from ..engine.logstore.port import Birth
+from ..raft.state import ConfState
+from .keyrange import KeyRange
+
+Replicas = tuple[tuple[int, int], ...]
+"""(replica id, node id) of each member; the first is the designated one, which forces the first election."""
+
+
+class RangeDescriptor(NamedTuple):
+    """One range as the directory knows it. It routes; what the range is, its own group's state says.
+
+    A range has no id of its own: **its id is the id of its group**, which is never used again.
+    """
+
+    group: int
+    start: bytes
+    end: bytes | None
+    """Exclusive; None: no upper bound."""
+    epoch: int
+    """Grows with every change of bounds; commands carry the one that they were routed by."""
+    replicas: Replicas
+    created: int
+    """The directory's version at which the range came into being."""
+
+    @property
+    def bounds(self) -> KeyRange:
+        """The keys that it holds."""
+        return KeyRange(self.start, self.end)
+
+    def replica_on(self, node: int) -> int | None:
+        """The id of the replica on a node, None if there is none."""
+        for replica, home in self.replicas:
+            if home == node:
+                return replica
+        return None
+
+    def birth_on(self, node: int) -> Birth | None:
+        """How the replica on a node is born, None if there is none."""
+        replica = self.replica_on(node)
+        if replica is None:
+            return None
+        return Birth(
+            group=self.group,
+            replica_id=replica,
+            conf_state=ConfState(voters=tuple(sorted(id_ for id_, _ in self.replicas))),
+            peers=self.replicas,
+            start=self.start,
+            end=self.end,
+            epoch=self.epoch,
+            directory_index=self.created,
+            machine="kv",
+        )

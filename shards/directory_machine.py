@@ -1,0 +1,223 @@
+"""The directory's state machine: what the system group replicates."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from ..engine.errors import ClusterMismatch, InvalidArgument, InvalidRanges
+from ..engine.logstore.port import Birth
+from ..engine.statemachine.commands import open_envelope
+from ..engine.statemachine.store import OrderedStore
+from .descriptor import RangeDescriptor, Replicas
+from .directory import Directory, NodeRecord
+from .directory_commands import Command, Create, Register, decode
+from .directory_store import (
+    decode_snapshot,
+    digest,
+    encode_snapshot,
+    meta_pair,
+    node_pair,
+    range_pair,
+    read_directory,
+)
+from .keyrange import KeyRange
+
+FIRST_EPOCH: Final = 1
+
+
+class DirectoryMachine:
+    """One replica of the directory. Commands: see ``directory_commands``, in the envelope of all commands.
+
+    Results: the cluster uuid (bytes) for a registration, (created, existing) for a creation, and for every
+    refusal an error that is *returned*: ClusterMismatch, InvalidRanges, KeyTooLarge, CommandTooLarge,
+    InvalidArgument. A refused command changes nothing but the version.
+
+    The **version** counts the commands ever applied, refused ones included, and is part of the state. A
+    machine does not know log indexes, so this is what *directory index* means in births and frames: a range
+    created at version v is known to every directory of version v or later.
+
+    Args:
+        store: the system group's key space; what it holds already is taken over. Raises Corruption.
+        node_id: this node, to know its births by. The replicated state does not depend on it.
+        members: the nodes of the bootstrap set, the same on every node.
+        on_births: called with the births that a batch of commands or a snapshot causes on this node, before
+            `on_change`. A replayed log repeats its births: who has the replica already ignores them.
+        on_change: called once after each batch and snapshot, with everything in place.
+    """
+
+    def __init__(
+        self,
+        store: OrderedStore,
+        node_id: int,
+        members: Sequence[int],
+        *,
+        on_births: Callable[[list[Birth]], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.directory = read_directory(store.scan(b"", None))
+        """Always the same object: it may be held, and shows every change at once."""
+        self._store = store
+        self._node_id = node_id
+        self._members = frozenset(members)
+        self._on_births = on_births
+        self._on_change = on_change
+
+    @property
+    def durable(self) -> bool:
+        """Whether the store's flushes keep the state."""
+        return self._store.durable
+
+    @property
+    def version(self) -> int:
+        """How many commands were ever applied."""
+        return self.directory.version
+
+    def apply(self, commands: Sequence[bytes]) -> list[object]:
+        """Apply commands (envelope and body) in order; one result for each."""
+        births: list[Birth] = []
+        results = [self._apply_one(command, births) for command in commands]
+        self._store.put(*meta_pair(self.directory))
+        self._tell(births)
+        return results
+
+    def snapshot(self) -> bytes:
+        """The whole state. Raises SnapshotTooLarge."""
+        return encode_snapshot(self._store.scan(b"", None))
+
+    def restore(self, data: bytes) -> None:
+        """Replace the whole state, and report the births of this node that it brings.
+
+        Raises Corruption or VersionMismatch, and leaves the state as it was.
+        """
+        pairs = decode_snapshot(data)
+        restored = read_directory(pairs)
+        known = {one.group for one in self.directory.on_node(self._node_id)}
+        self._store.load(pairs)
+        self.directory.become(restored)
+        self._tell([birth for birth in self.births_here() if birth.group not in known])
+
+    def metadata(self) -> bytes:
+        """Nothing: all of it is in the store."""
+        return b""
+
+    def digest(self) -> int:
+        """A 64-bit sum of the state: equal on replicas that have applied the same commands."""
+        return digest(self._store.scan(b"", None))
+
+    def births_here(self) -> list[Birth]:
+        """The birth of every replica that belongs on this node, by group.
+
+        For the check at start: where the log store knows neither the birth nor a tombstone, the replica was
+        lost. That is damage, not a reason to create it anew.
+        """
+        return self._births(self.directory.on_node(self._node_id))
+
+    def _births(self, descriptors: Iterable[RangeDescriptor]) -> list[Birth]:
+        births = (one.birth_on(self._node_id) for one in descriptors)
+        return [birth for birth in births if birth is not None]
+
+    def _tell(self, births: list[Birth]) -> None:
+        if births:
+            self._on_births(births)
+        self._on_change()
+
+    def _apply_one(self, data: bytes, births: list[Birth]) -> object:
+        self.directory.version += 1
+        try:
+            _, _, epoch, body = open_envelope(data)
+            check_epoch(epoch)
+            return self._execute(decode(body), births)
+        except (InvalidArgument, ClusterMismatch) as refusal:
+            return refusal.with_traceback(None)
+
+    def _execute(self, command: Command, births: list[Birth]) -> object:
+        match command:
+            case Register():
+                return self._register(command)
+            case Create():
+                return self._create(command, births)
+
+    def _register(self, command: Register) -> bytes:
+        check_store(self.directory, command)
+        directory = self.directory
+        record = NodeRecord(command.store_uuid, command.address)
+        directory.nodes[command.node] = record
+        self._store.put(*node_pair(command.node, record))
+        if directory.cluster_uuid is None:
+            directory.cluster_uuid = command.cluster_uuid
+        return directory.cluster_uuid
+
+    def _create(self, command: Create, births: list[Birth]) -> tuple[int, int]:
+        directory = self.directory
+        check_nodes(command, self._members.union(directory.nodes))
+        missing = missing_ranges(directory, command.ranges)
+        placements = rotations(command.nodes, command.replicas)
+        created = [
+            RangeDescriptor(
+                group, one.start, one.end, FIRST_EPOCH, placements[group % len(placements)], directory.version
+            )
+            for group, one in enumerate(missing, directory.next_group)
+        ]
+        directory.add(created)
+        directory.next_group += len(created)
+        for descriptor in created:
+            self._store.put(*range_pair(descriptor))
+        births += self._births(created)
+        return len(created), len(command.ranges) - len(created)
+
+
+def check_epoch(epoch: int) -> None:
+    """Raises InvalidArgument: a command of a range ended up here."""
+    if epoch != 0:
+        raise InvalidArgument(f"the directory's commands have epoch 0, not {epoch}")
+
+
+def check_store(directory: Directory, command: Register) -> None:
+    """Whether a node is who it was before.
+
+    Raises:
+        ClusterMismatch: the node id belongs to another store; a wiped or copied node does not come back.
+    """
+    known = directory.nodes.get(command.node)
+    if known is not None and known.store_uuid != command.store_uuid:
+        raise ClusterMismatch(
+            f"node {command.node} is registered with store {known.store_uuid.hex()}, not "
+            f"{command.store_uuid.hex()}: its data was wiped, or another node has its id"
+        )
+
+
+def check_nodes(command: Create, known: frozenset[int]) -> None:
+    """Whether the replicas can be placed.
+
+    Raises:
+        InvalidArgument: a node is not known, or there are fewer nodes than replicas.
+    """
+    strangers = [node for node in command.nodes if node not in known]
+    if strangers:
+        raise InvalidArgument(f"the cluster has no node {strangers[0]}")
+    if command.replicas > len(command.nodes):
+        raise InvalidArgument(f"{command.replicas} replicas need as many nodes, not {len(command.nodes)}")
+
+
+def missing_ranges(directory: Directory, wanted: Sequence[KeyRange]) -> list[KeyRange]:
+    """Those that do not exist yet; exactly the same bounds count as existing.
+
+    Raises:
+        InvalidRanges: one overlaps an existing range of other bounds.
+    """
+    missing: list[KeyRange] = []
+    for one in wanted:
+        found = directory.overlapping(one.start, one.end, limit=1)
+        if not found:
+            missing.append(one)
+        elif found[0].bounds != one:
+            raise InvalidRanges(f"the range {one} overlaps the existing range {found[0].bounds}")
+    return missing
+
+
+def rotations(nodes: Sequence[int], replicas: int) -> list[Replicas]:
+    """The placements that successive groups take in turn: each begins at the next node.
+
+    So replicas, and the designated first ones, spread evenly over the nodes.
+    """
+    around = [*nodes, *nodes]
+    return [tuple(enumerate(around[first : first + replicas], 1)) for first in range(len(nodes))]
