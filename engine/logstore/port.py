@@ -37,9 +37,10 @@ class Birth:
 
 @dataclass(slots=True)
 class GroupWrite:
-    """What one turn makes durable for one replica. Parts are applied in the order of the fields.
+    """What one turn makes durable for one replica.
 
-    A batch may hold several writes of one group; they are applied in their order too.
+    Parts take place in this order: birth, snapshot point, entries, truncation, hard state. A batch may hold
+    several writes of one group; they take place one after the other.
     """
 
     group: int
@@ -54,7 +55,7 @@ class GroupWrite:
     truncate: tuple[int, int] | None = None
     """(index, term): entries up to and including it are dropped; nothing happens if they are gone already."""
     birth: Birth | None = None
-    """Takes place before everything else in this write."""
+    """The replica begins to exist. A group has one replica here at a time."""
     tombstone: bool = False
     """The replica is removed, with all that was kept for it; nothing else may be in this write."""
 

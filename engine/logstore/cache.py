@@ -1,0 +1,39 @@
+"""The entries written last, as objects: what is applied right after its commit never touches the disk."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from ...raft.entry import Entry
+
+ENTRY_COST: Final = 200
+"""Bytes that an entry takes in memory beside its data, about."""
+
+
+class EntryCache:
+    """Entries by batch and by the place of their run in it; whole batches leave, the oldest first."""
+
+    def __init__(self, budget: int) -> None:
+        """Keep about `budget` bytes."""
+        self._budget = budget
+        self._bytes = 0
+        self._batches: OrderedDict[int, tuple[dict[int, Sequence[Entry]], int]] = OrderedDict()
+
+    def add(self, seq: int, runs: dict[int, Sequence[Entry]], cost: int) -> None:
+        """Keep a batch's entries, by offset of their run."""
+        self._batches[seq] = (runs, cost)
+        self._bytes += cost
+        while self._bytes > self._budget:
+            _, (_, freed) = self._batches.popitem(last=False)
+            self._bytes -= freed
+
+    def drop(self, seq: int) -> None:
+        """Forget a batch, if it is there."""
+        found = self._batches.pop(seq, None)
+        if found is not None:
+            self._bytes -= found[1]
+
+    def get(self, seq: int, run_at: int) -> Sequence[Entry] | None:
+        """The entries of a run, if they are kept."""
+        found = self._batches.get(seq)
+        return None if found is None else found[0].get(run_at)

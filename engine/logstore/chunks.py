@@ -1,0 +1,117 @@
+"""Keys and values of the log's environment: a batch cut into chunks, each of which says what it is.
+
+    key     u64 big-endian: sequence number << 20 | chunk number
+    value   offset  bytes  little-endian
+                 0      8  magic
+                 8      8  sequence number of the batch
+                16      4  run: which opening of the store wrote it
+                20      4  chunk number, from 0
+                24      4  count of chunks of the batch
+                28      4  CRC32C of the 28 bytes before and of the body
+                32    ...  body: up to 65,488 bytes of the batch
+
+A value of 65,520 bytes fills sixteen overflow pages exactly. This header is the same in all versions of
+the format, the version stands in the batch: what passes the checksum may be judged by its version.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from ...native.checksum import crc32c
+from ..errors import Corruption
+
+VALUE_MAX: Final = 65_520
+HEADER_SIZE: Final = 32
+BODY_MAX: Final = VALUE_MAX - HEADER_SIZE
+
+_MAGIC: Final = b"mr-log\r\n"
+_CHUNK_BITS: Final = 20
+_KEY: Final = struct.Struct(">Q")
+_IDENTITY: Final = struct.Struct("<8sQIII")
+_CHECKSUM: Final = struct.Struct("<I")
+
+Buffer = bytes | memoryview
+
+
+class ChunkHeader(NamedTuple):
+    """What a chunk says about itself."""
+
+    seq: int
+    run: int
+    number: int
+    chunks: int
+
+
+def chunk_key(seq: int, number: int) -> bytes:
+    """The key of a batch's chunk. Keys ascend with the sequence number, then with the chunk number."""
+    return _KEY.pack(seq << _CHUNK_BITS | number)
+
+
+def split_key(key: Buffer) -> tuple[int, int]:
+    """(sequence number, chunk number) of a key. Raises `Corruption` for what is not a key of the log."""
+    if len(key) != _KEY.size:
+        raise Corruption(f"the log's environment holds a key of {len(key)} bytes that is not its own")
+    (number,) = _KEY.unpack(key)
+    return number >> _CHUNK_BITS, number & ((1 << _CHUNK_BITS) - 1)
+
+
+def chunk_count(size: int) -> int:
+    """How many chunks a batch of `size` bytes takes; at least one."""
+    return max(1, -(-size // BODY_MAX))
+
+
+def cut(blob: bytes, seq: int, run: int) -> list[tuple[bytes, bytes]]:
+    """Keys and values of the batch `blob`, ascending."""
+    count = chunk_count(len(blob))
+    assert count < 1 << _CHUNK_BITS, "a batch has fewer than 2^20 chunks"
+    view = memoryview(blob)
+    pairs = []
+    for number in range(count):
+        body = view[number * BODY_MAX : (number + 1) * BODY_MAX]
+        identity = _IDENTITY.pack(_MAGIC, seq, run, number, count)
+        checksum = _CHECKSUM.pack(crc32c(body, crc32c(identity)))
+        pairs.append((chunk_key(seq, number), b"".join((identity, checksum, body))))
+    return pairs
+
+
+def read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
+    """The header of the value stored for chunk `number` of batch `seq`; the checksum is not looked at.
+
+    Raises `Corruption` if the value belongs elsewhere: even with right checksums it is not what was stored.
+    """
+    if len(value) < HEADER_SIZE:
+        raise Corruption(f"{_place(seq, number)} is too short")
+    magic, *numbers = _IDENTITY.unpack_from(value)
+    header = ChunkHeader(*numbers)
+    if magic != _MAGIC or header.seq != seq or header.number != number or not number < header.chunks:
+        raise Corruption(f"{_place(seq, number)} does not say that it is this chunk")
+    return header
+
+
+def checksum_holds(value: Buffer) -> bool:
+    """Whether header and body are those that were written. `read_header` has accepted the value."""
+    view = memoryview(value)
+    (stored,) = _CHECKSUM.unpack_from(view, _IDENTITY.size)
+    return bool(crc32c(view[HEADER_SIZE:], crc32c(view[: _IDENTITY.size])) == stored)
+
+
+def join(values: Sequence[Buffer]) -> bytes:
+    """The batch again, from the values of all its chunks in order."""
+    return b"".join([memoryview(value)[HEADER_SIZE:] for value in values])
+
+
+def spans(offset: int, length: int) -> list[tuple[int, int, int]]:
+    """Where bytes of a batch are stored: (chunk, start, stop), the bounds within the value."""
+    pieces = []
+    while length > 0:
+        number, start = divmod(offset, BODY_MAX)
+        taken = min(length, BODY_MAX - start)
+        pieces.append((number, HEADER_SIZE + start, HEADER_SIZE + start + taken))
+        offset += taken
+        length -= taken
+    return pieces
+
+
+def _place(seq: int, number: int) -> str:
+    return f"chunk {number} of log batch {seq}"

@@ -1,0 +1,70 @@
+"""The log store in memory: the same code on an environment that a crash can be tried on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from ..errors import Corruption
+from .environment import Buffer, Get
+from .ledger import CollectionPolicy
+from .store import CACHE_BYTES, LogStore
+
+
+class MemoryEnvironment:
+    """Implements `environment.Environment` with a dictionary: what is committed is what a crash leaves."""
+
+    def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
+        """Begin with a copy of these values."""
+        self.values = dict(sorted((values or {}).items()))
+        self.before_write: Callable[[], None] | None = None
+        """Called before each transaction; what it raises is what the transaction fails with."""
+
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+        """See `Environment.write`."""
+        if self.before_write is not None:
+            self.before_write()
+        missing = [key for key in dropped if key not in self.values]
+        if missing:
+            raise Corruption(f"the log has lost its key {missing[0].hex()}")
+        last = next(reversed(self.values), b"")
+        for key, _ in added:
+            if key <= last:
+                raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
+            last = key
+        for key in dropped:
+            del self.values[key]
+        self.values.update(added)
+
+    @contextmanager
+    def reading(self) -> Iterator[Get]:
+        """See `Environment.reading`."""
+        yield self.values.get
+
+    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
+        """See `Environment.scan`."""
+        yield from self.values.items()
+
+    def close(self) -> None:
+        """See `Environment.close`. The values stay, as a disk's would."""
+
+
+class MemoryLogStore(LogStore):
+    """A log store for simulation and fast tests: nothing but what was committed survives `crash`."""
+
+    def __init__(
+        self,
+        environment: MemoryEnvironment | None = None,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        collection: CollectionPolicy | None = None,
+    ) -> None:
+        """Open the store that an environment holds; without one, a new store."""
+        self.environment = environment or MemoryEnvironment()
+        self._options = (cache_bytes, collection)
+        super().__init__(self.environment, cache_bytes=cache_bytes, collection=collection)
+
+    def crash(self) -> "MemoryLogStore":
+        """The store as it is found after a crash at this moment; this one is closed."""
+        self.close()
+        cache_bytes, collection = self._options
+        survived = MemoryEnvironment(self.environment.values)
+        return MemoryLogStore(survived, cache_bytes=cache_bytes, collection=collection)

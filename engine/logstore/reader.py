@@ -1,0 +1,97 @@
+"""Reading entries back: from the cache, from a batch in flight, or from the environment."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from ...native.entries import decode_run
+from ...native.errors import Damaged
+from ...raft.entry import Entry, EntryType, limit_size, payload_sizes
+from ..errors import Corruption, VersionMismatch
+from .cache import EntryCache
+from .chunks import chunk_key, read_header, spans
+from .environment import Environment
+from .index import GroupIndex, Segment
+
+_TYPES: Final = {int(kind): kind for kind in EntryType}
+_ENCODED_MIN: Final = 4  # no entry takes fewer bytes beside its data in the measure of `max_size`
+
+
+class InFlight(Protocol):
+    """A batch that may not be in the environment yet."""
+
+    @property
+    def blob(self) -> bytes:
+        """The encoded batch."""
+
+
+class Reader:
+    """Reads what an index points to."""
+
+    def __init__(
+        self, environment: Environment, in_flight: Mapping[int, InFlight], cache: EntryCache
+    ) -> None:
+        self._environment = environment
+        self._in_flight = in_flight
+        self._cache = cache
+
+    def entries(
+        self, group: int, log: GroupIndex, low: int, high: int, max_size: int | None
+    ) -> Sequence[Entry]:
+        """Entries in [low, high), which are present, up to `max_size` encoded bytes but at least one.
+
+        Raises `Corruption` with group and index if stored bytes are not what was written.
+        """
+        found: list[Entry] = []
+        least = 0
+        for segment in log.segments(low, high):
+            part = self._segment(group, segment)
+            if not found and segment.high == high:
+                return limit_size(part, max_size)
+            found += part
+            least += payload_sizes(part) + _ENCODED_MIN * len(part)
+            if max_size is not None and least > max_size:
+                break
+        return limit_size(found, max_size)
+
+    def _segment(self, group: int, segment: Segment) -> Sequence[Entry]:
+        entries = self._cache.get(segment.carrier, segment.run_at)
+        if entries is None:
+            entries = self._decode(group, segment)
+        start = segment.low - segment.first
+        if start == 0 and segment.high - segment.first == len(entries):
+            return entries
+        return entries[start : segment.high - segment.first]
+
+    def _decode(self, group: int, segment: Segment) -> Sequence[Entry]:
+        try:
+            entries = decode_run(self._run(segment), _make_entry)
+        except Damaged as error:
+            index = error.index if segment.low <= error.index < segment.high else segment.low
+            raise Corruption(f"group {group}: {error}", group, index) from error
+        except Corruption as error:
+            raise Corruption(f"group {group}: {error}", group, segment.low) from error
+        if not entries or entries[0].index != segment.first or entries[-1].index < segment.high - 1:
+            raise Corruption(f"group {group}: other entries are stored in its place", group, segment.low)
+        return entries
+
+    def _run(self, segment: Segment) -> bytes:
+        """The bytes of a segment's run, copied out."""
+        batch = self._in_flight.get(segment.carrier)
+        if batch is not None:
+            return batch.blob[segment.run_at : segment.run_at + segment.run_length]
+        pieces = []
+        with self._environment.reading() as get:
+            for number, start, stop in spans(segment.run_at, segment.run_length):
+                value = get(chunk_key(segment.carrier, number))
+                if value is None:
+                    raise Corruption(f"chunk {number} of log batch {segment.carrier} is missing")
+                read_header(value, segment.carrier, number)
+                pieces.append(bytes(value[start:stop]))
+        return b"".join(pieces)
+
+
+def _make_entry(term: int, index: int, kind: int, data: bytes) -> Entry:
+    try:
+        return Entry(term, index, _TYPES[kind], data)
+    except KeyError as error:
+        raise VersionMismatch(f"entry {index} is of type {kind}, which this version does not know") from error

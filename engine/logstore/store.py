@@ -1,0 +1,211 @@
+"""The log store: all replicas' logs in one environment, one transaction a batch.
+
+Three facts hold it together. The index changes when a batch is staged, so reads and collection see what
+has been handed over, durable or not. A batch is committed whole, in stage order, and nothing staged behind
+a failed one can commit. A sequence number is used once, and every opening (and every return from a failed
+commit) begins a new run with a durable batch of its own.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from ..errors import Closed, Corruption, StorageFailed
+from .blob import BlobWriter
+from .cache import EntryCache
+from .change import Change, Index
+from .chunks import HEADER_SIZE, chunk_count, chunk_key, cut
+from .collection import Collector
+from .environment import Environment, LmdbEnvironment
+from .grouplog import StoredLog
+from .handover import hand_over
+from .ledger import CollectionPolicy
+from .port import Birth, GroupWrite
+from .reader import Reader
+from .recovery import recover
+
+CACHE_BYTES: Final = 64 << 20
+
+
+class Usage(NamedTuple):
+    """What the log takes."""
+
+    batches: int
+    stored_bytes: int
+    live_bytes: int
+    """What of it is needed, about."""
+
+
+class StagedBatch:
+    """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
+
+    __slots__ = ("blob", "change", "groups", "previous", "seq")
+
+    def __init__(self, change: Change, blob: bytes, previous: int, groups: Sequence[int]) -> None:
+        self.seq = change.seq
+        self.groups = groups
+        self.blob = blob
+        self.change = change
+        self.previous = previous
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded batch."""
+        return len(self.blob)
+
+
+class LogStore:
+    """The logs of all replicas of a node; implements `port.LogStore`."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        collection: CollectionPolicy | None = None,
+    ) -> None:
+        """Recover what the environment holds and begin a new run.
+
+        Raises `Corruption`, naming group and index if known, `VersionMismatch`, `DiskFull`, `StorageFailed`.
+        """
+        self._environment = environment
+        recovered = recover(environment)
+        self._index: Index = recovered.index
+        self._run = recovered.last_run
+        self._next_seq = recovered.last_seq + 1
+        self._last_staged = recovered.last_seq
+        self._last_committed = recovered.last_seq
+        self._last_finished = recovered.last_seq
+        self._in_flight: OrderedDict[int, StagedBatch] = OrderedDict()
+        self._cache = EntryCache(cache_bytes)
+        self._reader = Reader(environment, self._in_flight, self._cache)
+        self._collector = Collector(environment, self._index, collection or CollectionPolicy())
+        self._stopped: str | None = "no run has begun"
+        self.resume()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        durability: str = "sync",
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        collection: CollectionPolicy | None = None,
+    ) -> Self:
+        """Open or create the store in a directory of its own.
+
+        `durability`: "sync", or "none" for tests and caches: an operating-system crash may lose everything.
+        Also raises `AlreadyOpen` and `PermissionDenied`.
+        """
+        environment = LmdbEnvironment(Path(path), durability)
+        try:
+            return cls(environment, cache_bytes=cache_bytes, collection=collection)
+        except BaseException:
+            environment.close()
+            raise
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def births(self) -> Mapping[int, Birth]:
+        """See `port.LogStore.births`."""
+        return {group: log.birth.value for group, log in self._index.groups.items()}
+
+    def tombstones(self) -> Mapping[int, int]:
+        """See `port.LogStore.tombstones`."""
+        return {group: kept.value for group, kept in self._index.tombstones.items()}
+
+    def group(self, group: int) -> StoredLog:
+        """See `port.LogStore.group`."""
+        return StoredLog(self._index.groups[group], self._reader)
+
+    @property
+    def usage(self) -> Usage:
+        """How much is stored, and how much of it is needed."""
+        ledger = self._index.ledger
+        return Usage(len(ledger), ledger.stored_bytes, ledger.live_bytes)
+
+    @property
+    def damage(self) -> Corruption | None:
+        """Damage met by collection, which has stopped there; what is damaged says so when it is read."""
+        return self._collector.damage
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def stage(self, writes: Sequence[GroupWrite]) -> StagedBatch:
+        """See `port.LogStore.stage`."""
+        if self._stopped is not None:
+            raise Closed(f"the log store takes no batch: {self._stopped}")
+        change = Change(self._index, self._next_seq)
+        try:
+            batch = self._encode(change, writes)
+        except BaseException:
+            change.undo()
+            raise
+        self._next_seq += 1
+        self._last_staged = batch.seq
+        self._in_flight[batch.seq] = batch
+        return batch
+
+    def _encode(self, change: Change, writes: Sequence[GroupWrite]) -> StagedBatch:
+        writer = BlobWriter()
+        handed = hand_over(self._index, change, writer, writes)
+        metas = handed.metas + self._collector.collect(change, writer, self._last_finished)
+        if metas:
+            writer.add_metas(metas)
+        ledger = self._index.ledger
+        blob = writer.finish(previous=self._last_staged, head=ledger.oldest().seq)
+        chunks = chunk_count(len(blob))
+        ledger.measure(change.batch, chunks, len(blob) + chunks * HEADER_SIZE)
+        if handed.entries:
+            self._cache.add(change.seq, handed.entries, handed.cost)
+        return StagedBatch(change, blob, self._last_staged, [write.group for write in writes])
+
+    def commit(self, batch: StagedBatch) -> None:
+        """See `port.LogStore.commit`."""
+        if batch.previous != self._last_committed:
+            raise StorageFailed(f"log batch {batch.seq} follows {batch.previous}, which is not committed")
+        dropped = [
+            chunk_key(stored.seq, number)
+            for stored in batch.change.retired
+            for number in range(stored.chunks)
+        ]
+        self._environment.write(dropped, cut(batch.blob, batch.seq, self._run))
+        self._last_committed = batch.seq
+
+    def finish(self, batch: StagedBatch) -> None:
+        """See `port.LogStore.finish`."""
+        oldest, _ = self._in_flight.popitem(last=False)
+        assert oldest == batch.seq, f"batch {batch.seq} is finished before batch {oldest}"
+        self._last_finished = batch.seq
+
+    def roll_back(self, batches: Sequence[StagedBatch]) -> None:
+        """See `port.LogStore.roll_back`. Then no batch is taken until `resume` has succeeded."""
+        self._stopped = "a commit failed"
+        for batch in reversed(batches):
+            newest, _ = self._in_flight.popitem()
+            assert newest == batch.seq, f"batch {batch.seq} is rolled back before batch {newest}"
+            batch.change.undo()
+            self._cache.drop(batch.seq)
+            self._last_staged = batch.previous
+
+    def resume(self) -> None:
+        """Begin a new run, durably, so that nothing of a failed commit can be taken for what follows.
+
+        For the beginning and after `roll_back` of all that was in flight. Raises as `commit` does.
+        """
+        assert not self._in_flight, "batches are in flight"
+        self._run += 1
+        self._stopped = None
+        batch = self.stage([])
+        try:
+            self.commit(batch)
+        except BaseException:
+            self.roll_back([batch])
+            raise
+        self.finish(batch)
+
+    def close(self) -> None:
+        """See `port.LogStore.close`."""
+        self._stopped = "it is closed"
+        self._environment.close()

@@ -1,0 +1,98 @@
+"""The thread that makes batches durable while the loop builds the next one."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
+
+from ..errors import Closed, Overloaded
+
+DEPTH_MAX: Final = 16
+
+B = TypeVar("B")
+B_contra = TypeVar("B_contra", contravariant=True)
+
+
+class Committing(Protocol[B_contra]):
+    """What the writer needs of a log store."""
+
+    def commit(self, batch: B_contra) -> None:
+        """Make the batch durable; returns when it is."""
+
+
+class LogWriter(Generic[B]):
+    """Commits batches in the order in which they are submitted, and says so in that order.
+
+    `notify(batch, error)` is called on the writer's thread: `error` is None if the batch is durable. When a
+    commit fails, that batch and all behind it are notified with the error, and nothing is taken any more.
+    """
+
+    def __init__(
+        self,
+        store: Committing[B],
+        notify: Callable[[B, Exception | None], None],
+        *,
+        depth_max: int = DEPTH_MAX,
+    ) -> None:
+        """Start the thread. At most `depth_max` batches may be in flight."""
+        self._store = store
+        self._notify = notify
+        self._queue: queue.Queue[B | None] = queue.Queue(depth_max + 1)
+        self._depth_max = depth_max
+        self._submitted = 0
+        self._completed = 0
+        self._closing = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="multiraft-log-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def depth(self) -> int:
+        """Batches in flight: submitted and not yet notified."""
+        return self._submitted - self._completed
+
+    @property
+    def full(self) -> bool:
+        """Whether `submit` would refuse: build no batch now."""
+        return self.depth >= self._depth_max
+
+    @property
+    def error(self) -> Exception | None:
+        """What the first failed commit raised."""
+        return self._error
+
+    def submit(self, batch: B) -> None:
+        """Queue a batch; never blocks. Loop thread.
+
+        Raises `Overloaded` when `full`, `Closed` after `close` or a failed commit (its `__cause__`).
+        """
+        if self._error is not None:
+            raise Closed("the log writer has stopped at an error") from self._error
+        if self._closing:
+            raise Closed("the log writer is closed")
+        if self.full:
+            raise Overloaded(f"{self.depth} log batches are in flight")
+        self._submitted += 1
+        self._queue.put_nowait(batch)
+
+    def close(self) -> None:
+        """Commit what was submitted, notify, and end the thread. Safe to repeat."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put_nowait(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._store.commit(batch)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the batch is not durable
+                    self._error = error
+            try:
+                self._notify(batch, self._error)
+            except Exception as error:
+                self._error = error  # nobody hears of batches any more: take none
+                raise
+            finally:
+                self._completed += 1
