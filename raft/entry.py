@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     """One log entry. `term` and `index` are 0 in a proposal that no leader has appended yet."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # a field hides tuple.index, as meant
     type: EntryType = EntryType.NORMAL
     data: bytes = b""
 
@@ -31,7 +31,7 @@ class EntryId(NamedTuple):
     """A place in a log together with the term found there: what two logs are compared by."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # a field hides tuple.index, as meant
 
 
 _BOUND_BEYOND_DATA: Final = 36

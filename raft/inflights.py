@@ -11,25 +11,32 @@ class InflightWindow(Protocol):
     @property
     def count(self) -> int:
         """Appends in the window."""
+        ...
 
     @property
     def bytes(self) -> int:
         """Payload bytes of the appends in the window."""
+        ...
 
     def add(self, index: int, size: int) -> None:
         """Note an append whose last entry is at `index`, of `size` payload bytes. `Misuse` if full."""
+        ...
 
     def free_le(self, index: int) -> None:
         """Forget every append whose last entry is at or before `index`."""
+        ...
 
     def free_first_one(self) -> None:
         """Forget the oldest append."""
+        ...
 
     def full(self) -> bool:
         """Whether no further append may be added."""
+        ...
 
     def reset(self) -> None:
         """Forget every append."""
+        ...
 
 
 class Inflights:

@@ -14,7 +14,7 @@ from .state import HardState, Snapshot, SoftState
 class ReadState(NamedTuple):
     """A read request confirmed: serve it once the entry at `index` is applied."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a field hides tuple.index, as meant
     context: bytes
 
 
@@ -38,7 +38,7 @@ class Refusal(NamedTuple):
     """A configuration change that its leader refused; the empty entry stands at (`term`, `index`)."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # a field hides tuple.index, as meant
     reason: RefusalReason
 
 

@@ -1,6 +1,8 @@
 """How a leader brings the log, its commit index and its authority to the members."""
 
-from .entry import payload_sizes
+from collections.abc import Sequence
+
+from .entry import Entry, payload_sizes
 from .errors import Compacted, Misuse, SnapshotTemporarilyUnavailable, Unavailable
 from .messages import Message, MsgType
 from .progress import Progress, ProgressState
@@ -21,7 +23,7 @@ def maybe_send_append(raft: Raft, to: int, progress: Progress, *, send_if_empty:
         # First, and always: an append without the term that its entries follow would be believed.
         prev_term = log.term(next_index - 1)
         if progress.state is ProgressState.REPLICATE and progress.inflights.full():
-            entries = ()
+            entries: Sequence[Entry] = ()
         else:
             entries = log.entries(next_index, raft.max_message_size)
     except (Compacted, Unavailable):

@@ -17,24 +17,30 @@ class Storage(Protocol):
 
     def initial_state(self) -> tuple[HardState, ConfState]:
         """What was durable when the replica starts."""
+        ...
 
     def first_index(self) -> int:
         """Index of the first entry that is present, or would be; 1 for a log never compacted."""
+        ...
 
     def last_index(self) -> int:
         """Index of the last entry; first_index - 1 if there is none."""
+        ...
 
     def term(self, index: int) -> int:
         """Term at `index`, in [first_index - 1, last_index]. Raises `Compacted`, `Unavailable`."""
+        ...
 
     def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
         """Entries in [low, high) up to `max_size` encoded bytes (`None`: no limit), but at least one.
 
         Raises `Compacted` if `low` is no longer there, `Unavailable` if part of it never was.
         """
+        ...
 
     def snapshot(self) -> Snapshot:
         """A recent snapshot. Raises `SnapshotTemporarilyUnavailable` if it has to be prepared first."""
+        ...
 
 
 class MemoryStorage:
