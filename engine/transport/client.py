@@ -137,7 +137,7 @@ class ClientConnection:
     def opened(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Greeter`."""
         self._connection = connection
-        connection.send(seal(FrameKind.HELLO, encode_hello(self._own)))
+        connection.send(seal(FrameKind.HELLO, encode_hello(self._own)), urgent=True)
 
     def received(self, connection: Connection, kind: FrameKind, payload: bytes, /) -> None:
         """See :class:`~.connection.Sink`."""

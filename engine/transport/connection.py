@@ -4,19 +4,16 @@ The same class serves both ends and every kind of peer; what a frame means is th
 """
 
 import asyncio
-import logging
 from typing import Protocol, cast
 
 from ...native.frames import HEADER_SIZE, seal
-from ..errors import Error
+from ..errors import Error, Unavailable
 from .framing import BadStream, FrameReader
 from .kinds import HELLO_LIMIT, FrameKind, Limits
 from .refusal import encode_refusal
 from .sendqueue import CHUNK_BYTES, SendQueue
 
 _LINGER_S = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -170,7 +167,6 @@ class Connection(asyncio.Protocol):
                         return
                 frames = self._reader.feed(b"")  # what waited behind the hello
         except BadStream as error:
-            _log.warning("closing the connection with %s: %s", self.remote, error)
             self.refuse(error)
 
     def pause_writing(self) -> None:
@@ -201,8 +197,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._queue.take())
 
     def _hello_missing(self) -> None:
-        _log.warning("closing the connection with %s: no hello within %g s", self.remote, self._hello_s)
-        self.abort()
+        self.abort(Unavailable(f"no hello within {self._hello_s:g} s"))
 
     def _start_closing(self, error: Error | None, keep_queue: bool = False) -> None:
         self._closing = True

@@ -50,6 +50,7 @@ class InboundGreeting:
     def __init__(self, desk: Desk, callers: frozenset[int]) -> None:
         self._desk = desk
         self._callers = callers
+        self._reported = False
 
     def opened(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Greeter`."""
@@ -75,13 +76,15 @@ class InboundGreeting:
     def lost(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Sink`."""
         self._desk.forget(connection)
+        if isinstance(connection.error, Error) and not self._reported:
+            self._report(connection)
 
     def _greet_peer(self, connection: Connection, hello: Hello) -> None:
         error = self._desk.admission.peer(hello, self._callers)
         if error is not None:
             self._refuse(connection, error)
             return
-        connection.send(_own_hello(self._desk))
+        _send_hello(self._desk, connection)
         self._desk.peer_admitted(connection, hello)
 
     def _greet_client(self, connection: Connection, hello: Hello) -> None:
@@ -89,13 +92,18 @@ class InboundGreeting:
         if error is not None:
             self._refuse(connection, error)
             return
-        connection.send(_own_hello(self._desk))
+        _send_hello(self._desk, connection)
         self._desk.client_admitted(connection, hello)
 
     def _refuse(self, connection: Connection, error: Error, *, linger: bool = True) -> None:
-        level = logging.DEBUG if isinstance(error, Overloaded) else logging.WARNING
-        _log.log(level, "refused a connection from %s: %s", connection.remote, error)
         connection.refuse(error, linger=linger)
+        self._report(connection)
+
+    def _report(self, connection: Connection) -> None:
+        self._reported = True
+        # Who comes when there are too many already must not fill the log as well.
+        level = logging.DEBUG if isinstance(connection.error, Overloaded) else logging.WARNING
+        _log.log(level, "no connection from %s: %s", connection.remote, connection.error)
 
 
 class OutboundGreeting:
@@ -104,27 +112,29 @@ class OutboundGreeting:
     def __init__(self, desk: Desk, node: int) -> None:
         self._desk = desk
         self._node = node
+        self._told = False
         self.admitted = False
 
     def opened(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Greeter`."""
         error = self._desk.may_open(connection)
         if error is not None:
+            self._told = True  # it is not the peer's fault
             connection.abort(error)
             return
-        connection.send(_own_hello(self._desk))
+        _send_hello(self._desk, connection)
 
     def received(self, connection: Connection, kind: FrameKind, payload: bytes, /) -> None:
         """See :class:`~.connection.Sink`."""
         if kind is FrameKind.REFUSED:
             error = decode_refusal(payload)
             connection.close(error)
-            self._desk.peer_refused(self._node, error)
+            self._tell(error)
             return
         verdict = self._judge(payload)
         if isinstance(verdict, Error):
             connection.refuse(verdict)
-            self._desk.peer_refused(self._node, verdict)
+            self._tell(verdict)
             return
         self.admitted = True
         self._desk.peer_admitted(connection, verdict)
@@ -132,6 +142,13 @@ class OutboundGreeting:
     def lost(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Sink`."""
         self._desk.forget(connection)
+        if isinstance(connection.error, Error):
+            self._tell(connection.error)  # what answered was no hello, or there was no answer
+
+    def _tell(self, error: Error) -> None:
+        if not self._told:
+            self._told = True
+            self._desk.peer_refused(self._node, error)
 
     def _judge(self, payload: bytes) -> Hello | Error:
         try:
@@ -143,5 +160,6 @@ class OutboundGreeting:
         return self._desk.admission.peer(hello, {self._node}) or hello
 
 
-def _own_hello(desk: Desk) -> bytes:
-    return seal(FrameKind.HELLO, encode_hello(desk.admission.own()))
+def _send_hello(desk: Desk, connection: Connection) -> None:
+    # Urgent, because nothing may overtake it.
+    connection.send(seal(FrameKind.HELLO, encode_hello(desk.admission.own())), urgent=True)

@@ -7,7 +7,7 @@ protocol versions (the range of versions is in it), so that a newer node is refu
 from collections.abc import Container
 from dataclasses import astuple, dataclass
 from enum import IntEnum
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 
@@ -62,7 +62,7 @@ class Hello:
 
 def encode_hello(hello: Hello) -> bytes:
     """The payload of a HELLO frame."""
-    payload = cast("bytes", msgpack.packb(astuple(hello)))
+    payload = msgpack.packb(astuple(hello))
     assert len(payload) <= HELLO_LIMIT, len(payload)
     return payload
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from ..errors import Error, Overloaded
 from .connection import Connection
 from .hello import Hello
 from .kinds import PEER_LIMITS, REQUEST_LIMITS, FrameKind
@@ -38,8 +39,9 @@ class PeerLink:
             return
         self._handler.frame_received(self.node, kind, payload)
 
-    def lost(self, _connection: Connection, /) -> None:
+    def lost(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Sink`."""
+        _report(f"node {self.node}", connection)
         self._on_lost(self)
 
 
@@ -65,8 +67,7 @@ class Session:
         if self.connection.send(frame):
             return True
         if not self.connection.closing:
-            _log.warning("cutting off the client at %s: it reads too slowly", self.connection.remote)
-            self.connection.abort()
+            self.connection.abort(Overloaded("the client reads too slowly"))
         return False
 
     def close(self) -> None:
@@ -80,7 +81,14 @@ class Session:
             return
         self._handler.client_frame(self, kind, payload)
 
-    def lost(self, _connection: Connection, /) -> None:
+    def lost(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Sink`."""
+        _report("a client", connection)
         self._on_lost(self)
         self._handler.client_lost(self)
+
+
+def _report(name: str, connection: Connection) -> None:
+    """Log an end that neither side wanted; a broken connection is what a stopped process leaves behind."""
+    if isinstance(connection.error, Error):
+        _log.warning("closed the connection with %s at %s: %s", name, connection.remote, connection.error)

@@ -1,7 +1,5 @@
 """The payload of a REFUSED frame: a typed error as [name, message]."""
 
-from typing import cast
-
 import msgpack
 
 from ..errors import (
@@ -26,7 +24,7 @@ def encode_refusal(error: Error) -> bytes:
     """
     name = next((base.__name__ for base in type(error).__mro__ if base.__name__ in _TYPES), "InvalidArgument")
     text = str(error).encode()[:_TEXT_BYTES].decode(errors="ignore")
-    return cast("bytes", msgpack.packb([name, text]))
+    return msgpack.packb([name, text])
 
 
 def decode_refusal(payload: bytes) -> Error:
