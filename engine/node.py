@@ -8,6 +8,7 @@ the simulator calls the very same function.
 import logging
 import random
 from collections.abc import Iterable
+from typing import Any
 
 from ..native.errors import BadFrame
 from ..raft.errors import PeerNotFound, RaftError
@@ -15,7 +16,7 @@ from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from ..raft.ready import Ready
 from .config import EngineConfig
-from .errors import Corruption, Overloaded
+from .errors import Corruption, Error, Overloaded
 from .flusher import Flusher
 from .held import Held
 from .logstore.port import GroupWrite, LogStore
@@ -48,7 +49,7 @@ class Node:
         self,
         node_id: int,
         config: EngineConfig,
-        log: LogStore,
+        log: LogStore[Any],
         state: StateStore,
         machines: MachineFactory,
         seed: random.Random,
@@ -72,6 +73,19 @@ class Node:
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
         self._truncations: list[tuple[GroupWrite, Replica]] = []
+
+    def start(self, *, newborn_system: bool = False) -> None:
+        """Bring back the replicas that the stores know. Call once, before the first turn.
+
+        The lowest node calls the first election of a new system group, and a replica that is alone in its
+        group never has to wait for an answer.
+        """
+        self.replicas.start_all()
+        for replica in self._running.values():
+            designated = newborn_system and replica.birth.peers[0][1] == self.node_id
+            if designated or replica.is_alone:
+                replica.raw.force_election()
+                self._activate(replica)
 
     # -- the turn --------------------------------------------------------------------------------
 
@@ -101,6 +115,14 @@ class Node:
 
     def _writer_is_busy(self) -> bool:
         return self._held.batches_in_flight >= self.config.batches_in_flight
+
+    def fail_all(self, error: Error) -> list[Answer]:
+        """The node stops: everybody who waits gets an answer."""
+        answers: list[Answer] = []
+        for replica in self._running.values():
+            answers += replica.proposals.fail_all(error)
+            answers += replica.reads.fail_all(error)
+        return answers
 
     # -- phases: what the stores have done -------------------------------------------------------
 

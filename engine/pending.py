@@ -40,7 +40,7 @@ class Read(NamedTuple):
 
 class _Appended(NamedTuple):
     first: int
-    count: int
+    length: int
     term: int
     token: Any
 
@@ -77,9 +77,9 @@ class PendingProposals:
         """The proposals' commands were appended back to back; the last one has ``last_index``."""
         first = last_index + 1 - sum(len(proposal.commands) for proposal in proposals)
         for proposal in proposals:
-            count = len(proposal.commands)
-            self._appended.append(_Appended(first, count, term, proposal.token))
-            first += count
+            length = len(proposal.commands)
+            self._appended.append(_Appended(first, length, term, proposal.token))
+            first += length
 
     def refuse_queued(self, error: Error) -> list[Answer]:
         """Answer everything that was not appended yet."""
@@ -90,7 +90,7 @@ class PendingProposals:
     def applied(self, entry: Entry, result: object, answers: list[Answer]) -> None:
         """``entry`` was applied with ``result``; answer the proposal that it completes, if any."""
         appended = self._appended
-        while appended and appended[0].first + appended[0].count <= entry.index:
+        while appended and appended[0].first + appended[0].length <= entry.index:
             self._drop(answers)
         if not appended or appended[0].first > entry.index:
             return
@@ -99,7 +99,7 @@ class PendingProposals:
             self._drop(answers)
             return
         self._results.append(result)
-        if entry.index == head.first + head.count - 1:
+        if entry.index == head.first + head.length - 1:
             appended.popleft()
             results, self._results = self._results, []
             answers.append(Answer(head.token, results))

@@ -9,8 +9,7 @@ from ..raft.entry import Entry, EntryType
 from ..raft.errors import SnapshotTemporarilyUnavailable
 from ..raft.node import RawNode
 from ..raft.ready import Ready
-from ..raft.role import Role
-from ..raft.state import ConfState, HardState, Snapshot
+from ..raft.state import ConfState, HardState, Role, Snapshot
 from .compaction import LogSize, cut_index
 from .config import EngineConfig
 from .errors import Error, NotLeader, Quarantined, SnapshotTooLarge
@@ -96,6 +95,8 @@ class Replica:
         self.installing: Ready | None = None
         """A Ready whose snapshot waits for the state store; until then no other Ready is taken."""
         self.quarantine: Quarantined | None = None
+        self.commands_applied = 0
+        """Commands that the machine has applied since this replica started."""
         self._log = log
         self._state = state
         self._storage = ReplicaStorage(log, applied)
@@ -110,6 +111,12 @@ class Replica:
     def leads(self) -> bool:
         """Whether this replica believes that it leads its group."""
         return self.raw.raft.role is Role.LEADER
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this replica is its group's only voter."""
+        conf = self.applied.conf_state
+        return conf.voters == (self.replica_id,) and not conf.voters_outgoing
 
     @property
     def leader_node(self) -> int | None:
@@ -127,7 +134,7 @@ class Replica:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def write_of(self, ready: Ready, runs: Runs) -> tuple[GroupWrite, Sequence[Entry]] | None:
+    def write_of(self, ready: Ready, runs: Runs) -> GroupWrite | None:
         """What of a Ready belongs into the log batch; ``None`` if nothing must be durable.
 
         A change of commit alone causes no write: it goes along with the next one.
@@ -145,7 +152,7 @@ class Replica:
         if ready.entries:
             write.entries = ready.entries
             runs.of(self.group, ready.entries)
-        return write, ready.entries
+        return write
 
     def log_grew(self, last_index: int, size: int) -> None:
         """Account for ``size`` bytes of entries that end at ``last_index``."""
@@ -164,6 +171,7 @@ class Replica:
         except Exception as error:  # noqa: BLE001 # whatever a machine raises harms its own group only
             self._quarantine(entries[0].index, error, answers)
             return
+        self.commands_applied += len(commands)
         at = 0
         proposals = self.proposals
         for entry in entries:
@@ -198,9 +206,9 @@ class Replica:
     def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> None:
         """Put a received snapshot's data in place; it counts once the state store has flushed it."""
         self.machine.restore(snapshot.data)
-        self._state.set_install_marker(self.group, message_term)
         self.set_applied(snapshot.index, snapshot.term, snapshot.conf_state)
         self.checkpoint()
+        self._state.set_install_marker(self.group, message_term)
         self.proposals.skipped(snapshot.index, answers)
 
     def checkpoint(self) -> None:

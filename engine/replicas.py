@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from ..raft.errors import RaftError
 from ..raft.state import HardState
@@ -30,7 +30,7 @@ class Replicas:
     def __init__(
         self,
         config: EngineConfig,
-        log: LogStore,
+        log: LogStore[Any],
         state: StateStore,
         machines: MachineFactory,
         seed: random.Random,
@@ -136,7 +136,7 @@ class Replicas:
         self._log.finish(batch)
 
 
-def check_log_holds(group: int, log_store: LogStore, applied: Applied) -> None:
+def check_log_holds(group: int, log_store: LogStore[Any], applied: Applied) -> None:
     """Compare what the state store says is applied with the log.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ...raft.entry import Entry
 from ...raft.state import ConfState, HardState, Snapshot
@@ -115,7 +115,11 @@ class GroupLog(Protocol):
         """What `snapshot_source` gives. Raises `SnapshotTemporarilyUnavailable` without one."""
 
 
-class LogStore(Protocol):
+B = TypeVar("B", bound=Batch)
+"""The store's own kind of batch: it takes back only what it staged."""
+
+
+class LogStore(Protocol[B]):
     """The logs of all replicas of a node."""
 
     def births(self) -> Mapping[int, Birth]:
@@ -127,23 +131,23 @@ class LogStore(Protocol):
     def group(self, group: int) -> GroupLog:
         """The log of a group's replica. Raises `KeyError` if there is none."""
 
-    def stage(self, writes: Sequence[GroupWrite]) -> Batch:
+    def stage(self, writes: Sequence[GroupWrite]) -> B:
         """Take a batch: from now on reads show it. Loop thread.
 
         Raises `Closed` after `close` or an error that has not been rolled back; `Misuse` for a write that
         contradicts the log, and then nothing is staged.
         """
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: B) -> None:
         """Write the batch; durable on return (unless durability is "none"). Writer thread, in stage order.
 
         Raises `DiskFull`, `StorageFailed` or `Corruption`; nothing staged after it can commit then.
         """
 
-    def finish(self, batch: Batch) -> None:
+    def finish(self, batch: B) -> None:
         """The batch is committed: its bytes need no longer be kept in memory. Loop thread."""
 
-    def roll_back(self, batches: Sequence[Batch]) -> None:
+    def roll_back(self, batches: Sequence[B]) -> None:
         """These batches, the newest ones, will never commit: reads show what was before. Loop thread."""
 
     def close(self) -> None:

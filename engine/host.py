@@ -1,0 +1,283 @@
+"""The shell around a node: collects inputs on the event loop, takes turns, carries their effects out."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from .config import EngineConfig
+from .errors import Closed, Error, Overloaded, StorageFailed
+from .logstore.port import Batch
+from .logstore.writer import LogWriter
+from .node import Node
+from .pending import Answer, Proposal, Read
+from .statemachine.protocol import StateMachine
+from .statemachine.store import Flush
+from .transport.hello import Hello
+from .transport.kinds import FrameKind
+from .transport.port import ClientSession, Transport
+from .turn import Effects, Inputs
+
+logger = logging.getLogger("multiraft.host")
+
+
+class Requests(Protocol):
+    """Who handles what is not Raft's: requests of clients and of other nodes, and their answers."""
+
+    def admit(self, hello: Hello) -> None:
+        """Judge a peer; raises what :class:`~multiraft.engine.transport.port.Handler` says."""
+
+    def peer_connected(self, node: int, hello: Hello) -> None:
+        """A peer can be reached."""
+
+    def peer_lost(self, node: int) -> None:
+        """A peer cannot be reached any more: what it was asked has no answer."""
+
+    def peer_frame(self, node: int, kind: FrameKind, payload: bytes) -> None:
+        """A request or a reply of another node."""
+
+    def refused(self, node: int, error: Error) -> None:
+        """A peer will not talk to this node."""
+
+    def client_frame(self, session: ClientSession, kind: FrameKind, payload: bytes) -> None:
+        """A request of a client."""
+
+    def client_lost(self, session: ClientSession) -> None:
+        """A client is gone."""
+
+    def stopped(self, error: Error) -> None:
+        """The node has stopped by itself, for this reason."""
+
+
+class Ticket:
+    """What a caller holds while the node works: a future, and the room that its request takes."""
+
+    __slots__ = ("future", "size")
+
+    def __init__(self, future: "asyncio.Future[object]", size: int) -> None:
+        self.future = future
+        self.size = size
+
+
+class Host:
+    """Runs one node on the running event loop. Everything but the two stores' threads happens there."""
+
+    def __init__(self, node: Node, writer: LogWriter[Any], transport: Transport, requests: Requests) -> None:
+        self.node = node
+        self.longest_turn = 0.0
+        """Seconds that the longest turn took."""
+        self.turns = 0
+        self._config: EngineConfig = node.config
+        self._writer = writer
+        self._transport = transport
+        self._requests = requests
+        self._loop = asyncio.get_running_loop()
+        self._inputs = Inputs()
+        self._queued_bytes = 0
+        self._scheduled: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="multiraft-state")
+        self._stopped: Error | None = None
+
+    # -- what callers use ------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen, connect and take the first turn."""
+        await self._transport.start(self)
+        self.wake()
+
+    def propose(self, group: int, commands: Sequence[bytes]) -> "asyncio.Future[object]":
+        """Append commands to a group that this node leads.
+
+        The future's result is the list of their results, or the :class:`Error` that took their place: it
+        is a value, as one error may answer thousands of callers.
+
+        Raises:
+            Overloaded: too much is queued on this node.
+            Closed: the node has stopped.
+        """
+        ticket = self._ticket(sum(map(len, commands)))
+        self._inputs.proposals.append(Proposal(group, commands, ticket))
+        self.wake()
+        return ticket.future
+
+    def read(self, group: int, query: Callable[[StateMachine], object]) -> "asyncio.Future[object]":
+        """Ask the state machine of a group that this node leads, linearizably; errors as in `propose`."""
+        ticket = self._ticket(64)
+        self._inputs.reads.append(Read(group, query, ticket))
+        self.wake()
+        return ticket.future
+
+    def send(self, node: int, frame: bytes) -> bool:
+        """Send a sealed frame to another node; ``False`` if it cannot be queued."""
+        return self._transport.send(node, frame)
+
+    def hang_up(self, node: int, error: Error) -> None:
+        """Close the connection to a node whose frames cannot be read."""
+        self._transport.hang_up(node, error)
+
+    def connected(self) -> list[int]:
+        """The nodes that can be reached now."""
+        return self._transport.connected()
+
+    async def close(self) -> None:
+        """Stop: nothing is accepted, what is on its way to the disk gets there, everybody is answered."""
+        already = self._stopped is not None
+        self.stop(self._stopped or Closed("the engine is closed"))
+        await self._transport.close()
+        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._flusher.shutdown)
+        if not already:
+            await asyncio.to_thread(self._last_flush)
+
+    # -- turns -----------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Take a turn as soon as the loop gets to it."""
+        if self._scheduled is None and self._stopped is None:
+            self._scheduled = self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._scheduled = None
+        inputs, self._inputs = self._inputs, Inputs()
+        began = self._loop.time()
+        try:
+            effects = self.node.turn(began, inputs)
+            self._carry_out(effects)
+        except Exception as error:
+            logger.exception("a turn failed: the node stops")
+            self._fail(StorageFailed(f"a turn of the node failed: {error!r}"), error)
+            return
+        self.turns += 1
+        self.longest_turn = max(self.longest_turn, self._loop.time() - began)
+        if effects.again or self._inputs:
+            self.wake()
+        elif self._timer is None:
+            self._timer = self._loop.call_at(self.node.ticker.deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _carry_out(self, effects: Effects) -> None:
+        if effects.batch is not None:
+            self._writer.submit(effects.batch)
+        for frame in effects.frames:
+            if not self._transport.send(frame.node, frame.data):
+                self._inputs.frames_dropped.append((frame.node, frame.groups))
+        if effects.flush is not None:
+            flush = effects.flush
+            self._flusher.submit(self.node.state.write, flush).add_done_callback(
+                lambda done: self._loop.call_soon_threadsafe(self._flush_done, flush, done)
+            )
+        self._answer(effects.answers)
+        for node, error in effects.hang_up:
+            logger.error("node %d: %s", node, error)
+            self._transport.hang_up(node, error)
+
+    def _answer(self, answers: Sequence[Answer]) -> None:
+        for ticket, value in answers:
+            self._queued_bytes -= ticket.size
+            future = ticket.future
+            if not future.done():
+                future.set_result(value)
+
+    def _ticket(self, size: int) -> Ticket:
+        if self._stopped is not None:
+            raise Closed(f"the node has stopped: {self._stopped}") from self._stopped
+        if self._queued_bytes > self._config.request_bytes:
+            raise Overloaded(f"{self._queued_bytes} bytes of requests are queued on this node")
+        self._queued_bytes += size
+        return Ticket(self._loop.create_future(), size)
+
+    # -- what the stores' threads report ---------------------------------------------------------
+
+    def batch_written(self, batch: Batch, error: Exception | None) -> None:
+        """For the log writer, from its thread: a batch is durable, or the disk refused it."""
+        self._loop.call_soon_threadsafe(self._batch_done, batch, error)
+
+    def _batch_done(self, batch: Batch, error: Exception | None) -> None:
+        if error is not None:
+            self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
+            return
+        self._inputs.durable.append(batch)
+        self.wake()
+
+    def _flush_done(self, flush: Flush, done: "Future[None]") -> None:
+        error = done.exception()
+        if error is not None:
+            self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
+            return
+        self._inputs.flushed.append(flush)
+        self.wake()
+
+    def _last_flush(self) -> None:
+        """A clean stop leaves nothing for the log to replay."""
+        state = self.node.state
+        if state.flushing is not None:  # written by the flusher, but no turn has taken note
+            state.flushed(state.flushing)
+        flush = None if self.node.replicas.births.unsettled else state.freeze()
+        if flush is not None:
+            state.write(flush)
+            state.flushed(flush)
+
+    # -- stopping --------------------------------------------------------------------------------
+
+    def _fail(self, error: Error, cause: BaseException) -> None:
+        """Going on could break a promise: nothing that is in flight is acknowledged any more."""
+        if self._stopped is None:
+            if error is not cause:
+                error.__cause__ = cause
+            logger.error("the node stops: %s", error)
+            self.stop(error)
+            self._requests.stopped(error)
+
+    def stop(self, reason: Error) -> None:
+        """Stop taking turns, for a reason that lies outside: everybody who waits is answered with it."""
+        if self._stopped is not None:
+            return
+        self._stopped = reason
+        for handle in (self._scheduled, self._timer):
+            if handle is not None:
+                handle.cancel()
+        inputs, self._inputs = self._inputs, Inputs()
+        refused = [Answer(proposal.token, reason) for proposal in inputs.proposals]
+        refused += [Answer(read.token, reason) for read in inputs.reads]
+        self._answer(refused + self.node.fail_all(reason))
+
+    # -- what the transport reports --------------------------------------------------------------
+
+    def admit(self, hello: Hello) -> None:
+        """See :class:`~multiraft.engine.transport.port.Handler`, here and below."""
+        self._requests.admit(hello)
+
+    def peer_connected(self, node: int, hello: Hello) -> None:
+        """A peer can be reached."""
+        self._requests.peer_connected(node, hello)
+
+    def peer_lost(self, node: int) -> None:
+        """A connection broke."""
+        self._inputs.peers_lost.append(node)
+        self._requests.peer_lost(node)
+        self.wake()
+
+    def frame_received(self, node: int, kind: FrameKind, payload: bytes) -> None:
+        """A frame of a peer."""
+        if kind in {FrameKind.MESSAGES, FrameKind.SNAPSHOT}:
+            self._inputs.frames.append((node, payload))
+            self.wake()
+        elif kind in {FrameKind.REQUEST, FrameKind.REPLY}:
+            self._requests.peer_frame(node, kind, payload)
+
+    def refused(self, node: int, error: Error) -> None:
+        """A peer will not talk to this node."""
+        self._requests.refused(node, error)
+
+    def client_frame(self, session: ClientSession, kind: FrameKind, payload: bytes) -> None:
+        """A request of a client."""
+        self._requests.client_frame(session, kind, payload)
+
+    def client_lost(self, session: ClientSession) -> None:
+        """A client is gone."""
+        self._requests.client_lost(session)

@@ -1,0 +1,263 @@
+"""The key-value operations, as everybody calls them: on an embedded engine or on a connected client."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
+
+from ..engine.errors import InvalidArgument
+from ..engine.statemachine.commands import check_key, encode_batch, encode_cas, encode_delete, encode_put
+from ..engine.statemachine.keys import lower_stop, prefix_stop
+from .planning import chunks, even_cuts, ranges_from_splits
+from .requests import Scalar
+from .scanning import Page, Pair
+
+Consistency = Literal["linearizable", "stale"]
+Progress = Callable[[int, int], None]
+
+
+class CreateResult(NamedTuple):
+    """What :meth:`Database.create_ranges` did."""
+
+    created: int
+    existing: int
+    """Ranges that were there already, exactly as asked for."""
+    seconds: float
+
+
+class Database(ABC):
+    """Ordered keys and values, both ``bytes``. Keys have at most 480 bytes, values 1 MiB, batches 4 MiB.
+
+    Reads are linearizable unless ``consistency="stale"`` asks for whatever the nearest replica holds.
+    Every operation takes ``timeout`` in seconds (default: the engine's ``operation_timeout_ms``): a read that
+    is not answered in time raises ``Unavailable``, a write ``OutcomeUnknown``. An operation that is cancelled
+    — by ``asyncio.timeout`` too — stops waiting; a cancelled write may still commit.
+    """
+
+    async def put(self, key: bytes, value: bytes, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 # typed errors instead of TimeoutError
+        """Set a value."""
+        await self._write(key, key, encode_put(key, value), timeout)
+
+    async def get(
+        self,
+        key: bytes,
+        default: bytes | None = None,
+        *,
+        consistency: Consistency = "linearizable",
+        timeout: float | None = None,  # noqa: ASYNC109 # typed errors instead of TimeoutError
+    ) -> bytes | None:
+        """The value of a key, or ``default``."""
+        check_key(key)
+        value = await self._get(key, _is_stale(consistency), timeout)
+        return default if value is None else value
+
+    async def delete(self, key: bytes, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 # as above
+        """Remove a key. Returns whether it was there."""
+        return bool(await self._write(key, key, encode_delete(key), timeout))
+
+    async def compare_and_swap(
+        self,
+        key: bytes,
+        expected: bytes | None,
+        new: bytes | None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 # as above
+    ) -> bool:
+        """Set ``new`` if the value is ``expected``; ``None`` stands for "no such key" on both sides."""
+        return bool(await self._write(key, key, encode_cas(key, expected, new), timeout))
+
+    def batch(self, *, timeout: float | None = None) -> "WriteBatch":
+        """Writes that happen together or not at all, in one range.
+
+        ``async with db.batch() as batch: batch.put(...)`` writes when the block ends and discards
+        everything if it raises.
+        """
+        return WriteBatch(self, timeout)
+
+    async def scan(
+        self,
+        start: bytes | None = None,
+        stop: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        consistency: Consistency = "linearizable",
+        timeout: float | None = None,  # noqa: ASYNC109 # per page; typed errors instead of TimeoutError
+    ) -> AsyncGenerator[Pair, None]:
+        """Pairs in key order: ``start`` inclusive, ``stop`` exclusive, fetched page by page.
+
+        Linearizable per range and page: writes that happen during the scan may show in its later part.
+        """
+        pages = self.scan_pages(
+            start,
+            stop,
+            prefix=prefix,
+            reverse=reverse,
+            limit=limit,
+            consistency=consistency,
+            timeout=timeout,
+        )
+        async for page in pages:
+            for pair in page:
+                yield pair
+
+    async def scan_pages(
+        self,
+        start: bytes | None = None,
+        stop: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        consistency: Consistency = "linearizable",
+        timeout: float | None = None,  # noqa: ASYNC109 # per page; typed errors instead of TimeoutError
+    ) -> AsyncGenerator[list[Pair], None]:
+        """The same as :meth:`scan`, in lists of up to 1,000 pairs, each from one range; none is empty."""
+        stale = _is_stale(consistency)
+        low = max(start or b"", prefix or b"")
+        high = lower_stop(prefix_stop(prefix) if prefix else None, stop)
+        left = _check_limit(limit)
+        while left != 0 and (high is None or low < high):
+            page = await self._scan_page(low, high, reverse, left, stale, timeout)
+            if page.pairs:
+                yield page.pairs
+            left -= len(page.pairs)
+            if page.resume is None:
+                return
+            if reverse:
+                high = page.resume
+            else:
+                low = page.resume
+
+    async def create_ranges(
+        self,
+        count: int | None = None,
+        *,
+        between: tuple[bytes, bytes | None] = (b"", None),
+        splits: Sequence[bytes] | None = None,
+        replicas: int | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 # per chunk of ranges; typed errors
+    ) -> CreateResult:
+        """Cover an interval of keys with new ranges: ``count`` even ones, or cut at ``splits``.
+
+        Safe to repeat: ranges that exist exactly so are counted and left alone. ``progress(done, total)``
+        is called after every chunk of at most 1,000 ranges. Returns when the ranges are in the directory of
+        the node that was asked; each elects its leader at once.
+
+        Args:
+            count: how many even ranges.
+            between: the interval to cover.
+            splits: the keys at which to cut it, instead of ``count``.
+            replicas: copies of each range; by default three, or as many as there are nodes.
+            progress: called as ``progress(done, total)``.
+            timeout: seconds per chunk.
+
+        Raises:
+            InvalidRanges: they overlap existing ranges, or the interval is too narrow.
+        """
+        if (count is None) == (splits is None):
+            raise InvalidArgument("create_ranges takes either count or splits")
+        if splits is None:
+            assert count is not None
+            splits = even_cuts(count, *between)
+        ranges = ranges_from_splits(splits, between)
+        began = time.monotonic()
+        created = existing = 0
+        for chunk in chunks(ranges):
+            new, old = await self._create_chunk(chunk, replicas or 0, timeout)
+            created += new
+            existing += old
+            if progress is not None:
+                progress(created + existing, len(ranges))
+        return CreateResult(created, existing, time.monotonic() - began)
+
+    @abstractmethod
+    async def status(self) -> dict[str, object]:
+        """The cluster: ``nodes`` (node, address, alive, leaders, replicas, applied_lag) and ``ranges``."""
+
+    @abstractmethod
+    async def _write(self, low: bytes, high: bytes, body: bytes, timeout: float | None) -> Scalar: ...  # noqa: ASYNC109 # as above
+
+    @abstractmethod
+    async def _get(self, key: bytes, stale: bool, timeout: float | None) -> bytes | None: ...  # noqa: ASYNC109 # as above
+
+    @abstractmethod
+    async def _scan_page(
+        self,
+        start: bytes,
+        stop: bytes | None,
+        reverse: bool,
+        limit: int,
+        stale: bool,
+        timeout: float | None,  # noqa: ASYNC109 # as above
+    ) -> Page: ...
+
+    @abstractmethod
+    async def _create_chunk(
+        self,
+        ranges: Sequence[tuple[bytes, bytes | None]],
+        replicas: int,
+        timeout: float | None,  # noqa: ASYNC109 # as above
+    ) -> tuple[int, int]: ...
+
+
+class WriteBatch:
+    """Collects writes of one range; see :meth:`Database.batch`."""
+
+    def __init__(self, database: Database, timeout: float | None) -> None:
+        self._database = database
+        self._timeout = timeout
+        self._changes: list[tuple[bytes, bytes | None]] = []
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a value when the batch is written."""
+        self._changes.append((key, value))
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key when the batch is written."""
+        self._changes.append((key, None))
+
+    async def write(self) -> None:
+        """Write everything collected so far, atomically; an empty batch does nothing.
+
+        Raises:
+            CrossRange: the keys lie in different ranges; nothing was written.
+        """
+        if self._changes:
+            body = encode_batch(self._changes)
+            keys = [key for key, _ in self._changes]
+            await self._database._write(min(keys), max(keys), body, self._timeout)  # noqa: SLF001 # its other half
+            self._changes = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self.write()
+        self._changes = []
+
+
+SCAN_WITHOUT_LIMIT = 2**62
+
+
+def _check_limit(limit: int | None) -> int:
+    if limit is None:
+        return SCAN_WITHOUT_LIMIT
+    if limit < 0:
+        raise InvalidArgument(f"a scan's limit must not be negative: {limit}")
+    return limit
+
+
+def _is_stale(consistency: str) -> bool:
+    if consistency not in {"linearizable", "stale"}:
+        raise InvalidArgument(f'consistency must be "linearizable" or "stale", not {consistency!r}')
+    return consistency == "stale"

@@ -1,0 +1,338 @@
+"""The engine: one node, embedded in the process that opens it."""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, cast
+
+from ..engine.config import EngineConfig
+from ..engine.errors import Closed, Error, InvalidArgument, Retryable, Unknown
+from ..engine.transport.memory import MemoryNetwork
+from ..engine.tuning import tune_process
+from .assembly import Assembly, Place
+from .database import Database
+from .directory import Directory
+from .directory_commands import create_body, register_body
+from .requests import Malformed, Op, Scalar
+from .scanning import Page, scan_page
+
+logger = logging.getLogger("multiraft.engine")
+
+DEFAULT_REPLICAS: Final = 3
+STATUS_TIMEOUT: Final = 2.0
+
+
+class Engine(Database):
+    """A node of a cluster, or — without peers — the whole of it. Open it with :meth:`open`."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._loop = asyncio.get_running_loop()
+        self._registration: asyncio.Task[None] | None = None
+        self._stopped: asyncio.Future[Error] = self._loop.create_future()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        node_id: int = 1,
+        listen: str | None = None,
+        peers: Mapping[int, str] | None = None,
+        cluster: str = "multiraft",
+        config: EngineConfig | None = None,
+        ranges: int | None = None,
+        splits: Sequence[bytes] | None = None,
+        insecure: bool = False,
+        network: MemoryNetwork | None = None,
+    ) -> "Opening":
+        """Open a node: ``async with Engine.open(path) as db:`` (or ``db = await Engine.open(path)``).
+
+        Without ``peers`` this is a complete store in one process: nothing listens (unless ``listen`` says
+        so), and at the first start one range covers the whole key space (``ranges=N`` cuts it evenly,
+        ``splits=`` at the keys given, ``ranges=0`` leaves it uncovered). With ``peers``, which maps node ids
+        to "host:port", the node takes its part in that cluster; it opens without waiting for the others, and
+        the key space of a new cluster stays uncovered until :meth:`create_ranges`.
+
+        Args:
+            path: the data directory, made if it is not there; one process at a time may have it open.
+            node_id: this node, 1..2^32-1.
+            listen: "host:port" for peers and clients; by default this node's entry in ``peers``.
+            peers: every node of the cluster, with or without this one.
+            cluster: a name that all nodes of the cluster share.
+            config: everything else that can be tuned.
+            ranges: even ranges to create at the first start.
+            splits: keys at which to cut the ranges of the first start.
+            insecure: allow plaintext on addresses other than loopback.
+            network: connects nodes of one process instead of TCP.
+
+        Raises:
+            AlreadyOpen, ClusterMismatch, Corruption, PermissionDenied, VersionMismatch: the directory.
+            AddressInUse, InvalidArgument: the addresses.
+        """
+        peers = dict(peers or {})
+        listen = listen or peers.get(node_id)
+        others = sorted(set(peers) - {node_id})
+        if others and listen is None and network is None:
+            raise InvalidArgument(f"node {node_id} has peers {others} but no address to listen on")
+        if ranges is not None and splits is not None:
+            raise InvalidArgument("open takes ranges or splits, not both")
+        if ranges is not None and ranges < 0:
+            raise InvalidArgument(f"ranges must not be negative: {ranges}")
+        if ranges is None:
+            ranges = 0 if others else 1
+        place = Place(Path(path), node_id, cluster, listen, peers, insecure, network)
+        return Opening(cls, place, config or EngineConfig(), ranges, splits)
+
+    @property
+    def node_id(self) -> int:
+        """The id of this node."""
+        return self._assembly.place.node_id
+
+    @property
+    def address(self) -> str | None:
+        """Where this node listens, with the port that the system chose for port 0."""
+        return getattr(self._assembly.transport, "address", None)
+
+    @property
+    def directory(self) -> Directory:
+        """The ranges as this node knows them."""
+        return self._assembly.machine.directory
+
+    @property
+    def assembly(self) -> Assembly:
+        """The parts underneath, for tools and benchmarks."""
+        return self._assembly
+
+    async def start(self, ranges: int, splits: Sequence[bytes] | None) -> None:
+        """Join the cluster; called by :class:`Opening`."""
+        if self._assembly.config.tune_process:
+            tune_process()
+        await self._assembly.open(self)
+        if len(self._assembly.members) == 1:
+            try:
+                await self._register()
+                await self.cover(ranges, splits)
+            except BaseException:
+                await self.close()
+                raise
+        else:
+            self._registration = self._loop.create_task(self._keep_registering())
+
+    async def cover(self, ranges: int, splits: Sequence[bytes] | None) -> None:
+        """Create the ranges of the first start, if there are none yet."""
+        if self.directory.ranges == 0 and (ranges or splits):
+            if splits:
+                await self.create_ranges(splits=splits)
+            else:
+                await self.create_ranges(ranges)
+
+    async def joined(self) -> None:
+        """Return once the cluster knows this node. Raises what keeps it from joining."""
+        if self._registration is not None:
+            waiting: set[asyncio.Future[Any]] = {self._registration, self._stopped}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if self._stopped.done():
+            raise self._stopped.result()
+
+    async def stopped(self) -> Error:
+        """Return once the node has stopped by itself, with the reason."""
+        return await asyncio.shield(self._stopped)
+
+    async def close(self) -> None:
+        """Stop the node and release its files; what was acknowledged is durable. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._registration is not None:
+            self._registration.cancel()
+            await asyncio.gather(self._registration, return_exceptions=True)
+        await self._assembly.close()
+
+    def node_stopped(self, error: Error) -> None:
+        """The node cannot go on; called once by its parts."""
+        if not self._stopped.done():
+            logger.error("node %d stops: %s", self.node_id, error)
+            self._stopped.set_result(error)
+            self._assembly.host.stop(error)
+
+    # -- operations ------------------------------------------------------------------------------
+
+    async def status(self) -> dict[str, object]:
+        """See :meth:`Database.status`; a node that does not answer within two seconds is not alive."""
+        self._check()
+        service = self._assembly.service
+        nodes = {node: _dead(node, address) for node, address in self._known_addresses().items()}
+        asked = [
+            (node, channel.ask(Op.NODE_STATUS, 1000, [])) for node, channel in list(service.channels.items())
+        ]
+        nodes[self.node_id] = json.loads(service.own_status())
+        if asked:
+            await asyncio.wait([future for _, future in asked], timeout=STATUS_TIMEOUT)
+        for node, future in asked:
+            if future.done() and future.result().error is None:
+                nodes[node] = json.loads(cast("str", future.result().fields[0]))
+        return {"nodes": [nodes[node] for node in sorted(nodes)], "ranges": self.directory.ranges}
+
+    async def client_request(self, op: int, fields: list[Scalar], timeout: float) -> Sequence[Scalar]:  # noqa: ASYNC109 # the client's own
+        """Carry out what a client asks; see :class:`~.service.Operations`."""
+        match op, fields:
+            case Op.WRITE, [bytes(low), bytes(high), bytes(body)]:
+                return [await self._write(low, high, body, timeout)]
+            case Op.GET, [bytes(key), bool(stale)]:
+                return [await self._get(key, stale, timeout)]
+            case Op.SCAN, [bytes(start), (bytes() | None) as stop, bool(reverse), int(limit), bool(stale)]:
+                page = await self._scan_page(start, stop, reverse, limit, stale, timeout)
+                return [page.resume, *(part for pair in page.pairs for part in pair)]
+            case Op.CREATE_RANGES, [int(replicas), *bounds] if len(bounds) % 2 == 0:
+                ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
+                return await self._create_chunk(cast("Any", ranges), replicas, timeout)
+            case Op.STATUS, []:
+                return [json.dumps(await self.status())]
+            case _:
+                raise Malformed(f"operation {op} does not exist or does not take these fields")
+
+    async def _write(self, low: bytes, high: bytes, body: bytes, timeout: float | None) -> Scalar:  # noqa: ASYNC109 # see Database
+        self._check()
+        return await self._assembly.router.write(low, high, body, self._deadline(timeout))
+
+    async def _get(self, key: bytes, stale: bool, timeout: float | None) -> bytes | None:  # noqa: ASYNC109 # see Database
+        self._check()
+        op = Op.STALE_GET if stale else Op.READ_GET
+        fields = await self._assembly.router.read(key, op, [key], self._deadline(timeout))
+        return cast("bytes | None", fields[0])
+
+    async def _scan_page(
+        self,
+        start: bytes,
+        stop: bytes | None,
+        reverse: bool,
+        limit: int,
+        stale: bool,
+        timeout: float | None,  # noqa: ASYNC109 # see Database
+    ) -> Page:
+        self._check()
+        return await scan_page(
+            self._assembly.router,
+            start,
+            stop,
+            reverse=reverse,
+            limit=limit,
+            stale=stale,
+            deadline=self._deadline(timeout),
+        )
+
+    async def _create_chunk(
+        self,
+        ranges: Sequence[tuple[bytes, bytes | None]],
+        replicas: int,
+        timeout: float | None,  # noqa: ASYNC109 # see Database
+    ) -> tuple[int, int]:
+        self._check()
+        members = self._assembly.members
+        deadline = self._deadline(timeout)
+        copies = replicas or min(DEFAULT_REPLICAS, len(members))
+        body = create_body(ranges, copies, members)
+        result = await self._assembly.router.propose_to_system(body, deadline)
+        await self._assembly.router.refresh(deadline)
+        return cast("tuple[int, int]", result)
+
+    # -- joining ---------------------------------------------------------------------------------
+
+    async def _keep_registering(self) -> None:
+        """Try until the cluster knows this node: the others may not be there yet."""
+        while True:
+            try:
+                await self._register()
+            except (Retryable, Unknown) as error:
+                logger.info("node %d waits for its cluster: %s", self.node_id, error)
+            except Error as error:
+                self.node_stopped(error)
+                return
+            else:
+                return
+
+    async def _register(self) -> None:
+        """Put this node's store and address on record, and learn the cluster's uuid."""
+        assembly = self._assembly
+        datadir, router = assembly.datadir, assembly.router
+        address = self.address or assembly.place.listen or "in-process"
+        body = register_body(self.node_id, datadir.store_uuid, address, secrets.token_bytes(16))
+        result = await router.propose_to_system(body, self._deadline(None))
+        await asyncio.to_thread(datadir.set_cluster_uuid, cast("bytes", result))
+
+    def _known_addresses(self) -> dict[int, str]:
+        place = self._assembly.place
+        known = {node: record.address for node, record in self.directory.nodes.items()}
+        configured = {node: place.peers.get(node, "") for node in self._assembly.members}
+        return configured | {node: address for node, address in known.items() if address}
+
+    def _deadline(self, timeout: float | None) -> float:
+        if timeout is None:
+            timeout = self._assembly.config.operation_timeout_ms / 1000
+        return self._loop.time() + timeout
+
+    def _check(self) -> None:
+        """Refuse work after close, after a fatal error, and in a forked child."""
+        self._assembly.datadir.check_fork()
+        if self._stopped.done():
+            error = self._stopped.result()
+            raise Closed(f"the node has stopped: {error}") from error
+        if self._closed:
+            raise Closed("the engine is closed")
+
+
+class Opening:
+    """An engine being opened: await it, or enter it as a context manager that closes it in the end."""
+
+    def __init__(
+        self,
+        cls: type[Engine],
+        place: Place,
+        config: EngineConfig,
+        ranges: int,
+        splits: Sequence[bytes] | None,
+    ) -> None:
+        self._cls = cls
+        self._place = place
+        self._config = config
+        self._ranges = ranges
+        self._splits = splits
+        self._engine: Engine | None = None
+
+    def __await__(self) -> Generator[Any, None, Engine]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Engine:
+        self._engine = await self._open()
+        return self._engine
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._engine is not None
+        await self._engine.close()
+
+    async def _open(self) -> Engine:
+        engine: Engine
+        assembly = Assembly(self._place, self._config, lambda error: engine.node_stopped(error))  # noqa: PLW0108 # it does not exist yet
+        engine = self._cls(assembly)
+        await engine.start(self._ranges, self._splits)
+        return engine
+
+
+def _dead(node: int, address: str) -> dict[str, object]:
+    return {
+        "node": node,
+        "address": address,
+        "alive": False,
+        "leaders": 0,
+        "replicas": 0,
+        "applied_lag": None,
+    }

@@ -1,0 +1,221 @@
+"""The answering side: requests of clients and of other nodes, batched answers, and who may connect."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol, cast
+
+from ..engine.errors import Closed, ClusterMismatch, Error, Overloaded
+from ..engine.host import Host
+from ..engine.transport.hello import Hello
+from ..engine.transport.kinds import FrameKind
+from ..engine.transport.port import ClientSession
+from .channel import Channel, Outgoing
+from .queries import query_of
+from .requests import (
+    Malformed,
+    Op,
+    Request,
+    Scalar,
+    decode_requests,
+    encode_failure,
+    encode_reply,
+)
+from .routing import reply_fields
+from .status import digests, node_status
+
+logger = logging.getLogger("multiraft.service")
+
+SESSION_REQUESTS: Final = 16_384
+"""Requests of one client that may be under way; more is refused as Overloaded."""
+
+
+class Operations(Protocol):
+    """What the service asks of the engine on behalf of clients; each answers with a reply's fields."""
+
+    async def client_request(self, op: int, fields: list[Scalar], timeout: float) -> Sequence[Scalar]:  # noqa: ASYNC109 # the client's own
+        """Carry out an operation. Raises :class:`Error`."""
+        ...
+
+
+class Service:
+    """Implements :class:`~multiraft.engine.host.Requests` for a node of ranges."""
+
+    def __init__(
+        self,
+        known_store: Callable[[int], bytes | None],
+        addresses: Callable[[], dict[int, str]],
+        on_stopped: Callable[[Error], None],
+    ) -> None:
+        self.channels: dict[int, Channel] = {}
+        """The nodes that can be asked now."""
+        self._known_store = known_store
+        self._addresses = addresses
+        self._on_stopped = on_stopped
+        self._replies: dict[int, Outgoing] = {}
+        self._sessions: dict[ClientSession, tuple[Outgoing, set[asyncio.Task[None]]]] = {}
+        self._host: Host
+        self._operations: Operations
+
+    def serve(self, host: Host, operations: Operations) -> None:
+        """Name the parts that answer; call once, before the host starts."""
+        self._host = host
+        self._operations = operations
+
+    # -- peers -----------------------------------------------------------------------------------
+
+    def admit(self, hello: Hello) -> None:
+        """Refuse a node that comes back with another data directory than the one on record."""
+        known = self._known_store(hello.node_id)
+        if known is not None and known != hello.store_uuid:
+            raise ClusterMismatch(
+                f"node {hello.node_id} is on record with another data directory: a wiped or copied node "
+                "does not come back by itself"
+            )
+
+    def peer_connected(self, node: int, _hello: Hello) -> None:
+        """Open both directions of the request protocol."""
+        send = partial(self._host.send, node)
+        self.channels[node] = Channel(send, f"node {node}")
+        self._replies[node] = Outgoing(FrameKind.REPLY, send, lambda: None)
+
+    def peer_lost(self, node: int) -> None:
+        """Nobody there answers any more."""
+        self._replies.pop(node, None)
+        channel = self.channels.pop(node, None)
+        if channel is not None:
+            channel.lost()
+
+    def refused(self, node: int, error: Error) -> None:
+        """A peer will not talk to this node; if it says that we are somebody else, we must not go on."""
+        if isinstance(error, ClusterMismatch):
+            self._on_stopped(error)
+        else:
+            logger.warning("node %d refuses to talk to this node: %s", node, error)
+
+    def peer_frame(self, node: int, kind: FrameKind, payload: bytes) -> None:
+        """A request or a reply of another node."""
+        try:
+            if kind is FrameKind.REPLY:
+                channel = self.channels.get(node)
+                if channel is not None:
+                    channel.received(payload)
+                return
+            replies = self._replies.get(node)
+            if replies is not None:
+                for request in decode_requests(payload):
+                    self._serve_peer(replies, request)
+        except Malformed as error:
+            logger.error("node %d: %s", node, error)  # noqa: TRY400 # its bytes are at fault, not our code
+            self._host.hang_up(node, error)
+
+    def _serve_peer(self, replies: Outgoing, request: Request) -> None:
+        try:
+            match request.op, request.fields:
+                case Op.PROPOSE, [int(group), bytes(command)]:
+                    future = self._host.propose(group, [command])
+                    future.add_done_callback(partial(_reply_proposed, replies, request.id))
+                case ((Op.READ_GET | Op.READ_SCAN | Op.READ_VERSION), fields):
+                    future = self._host.read(*query_of(request.op, fields))
+                    future.add_done_callback(partial(_reply_read, replies, request.id))
+                case ((Op.STALE_GET | Op.STALE_SCAN), fields):
+                    group, query = query_of(request.op, fields)
+                    replica = self._host.node.replicas.running.get(group)
+                    if replica is None:
+                        raise self._host.node.replicas.refusal(group)
+                    replies.add(encode_reply(request.id, query(replica.machine)))
+                case Op.NODE_STATUS, []:
+                    replies.add(encode_reply(request.id, [self.own_status()]))
+                case Op.DIGESTS, []:
+                    replies.add(encode_reply(request.id, [json.dumps(digests(self._host.node))]))
+                case _:
+                    raise Malformed(f"a node does not ask operation {request.op} with these fields")
+        except Error as error:
+            replies.add(encode_failure(request.id, error))
+
+    def own_status(self) -> str:
+        """The line of ``status`` about this node, as JSON."""
+        return json.dumps(node_status(self._host, self._addresses()))
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def client_frame(self, session: ClientSession, kind: FrameKind, payload: bytes) -> None:
+        """A request of a client: each is carried out by a task of its own."""
+        try:
+            requests = decode_requests(payload) if kind is FrameKind.REQUEST else []
+        except Malformed as error:
+            logger.warning("a client sent what is no request: %s", error)
+            session.close()
+            return
+        known = self._sessions.get(session)
+        if known is None:
+            replies = Outgoing(FrameKind.REPLY, session.send, lambda: None)
+            known = self._sessions[session] = (replies, set())
+        replies, tasks = known
+        for request in requests:
+            if len(tasks) >= SESSION_REQUESTS:
+                full = Overloaded(f"{SESSION_REQUESTS} requests of this client are under way")
+                replies.add(encode_failure(request.id, full))
+                continue
+            task = asyncio.get_running_loop().create_task(self._serve_client(replies, request))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _serve_client(self, replies: Outgoing, request: Request) -> None:
+        try:
+            match request.op, request.fields:
+                case Op.NODE_STATUS, []:
+                    fields: Sequence[Scalar] = [self.own_status()]
+                case Op.DIGESTS, []:
+                    fields = [json.dumps(digests(self._host.node))]
+                case op, given:
+                    work = self._operations.client_request(op, given, request.timeout_ms / 1000)
+                    fields = await work
+            replies.add(encode_reply(request.id, fields))
+        except Error as error:
+            replies.add(encode_failure(request.id, error))
+
+    def client_lost(self, session: ClientSession) -> None:
+        """Nobody waits for these answers any more."""
+        known = self._sessions.pop(session, None)
+        if known is not None:
+            for task in known[1]:
+                task.cancel()
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def stopped(self, error: Error) -> None:
+        """The node has stopped by itself."""
+        self._on_stopped(error)
+
+    async def close(self) -> None:
+        """Cancel what is under way for clients."""
+        tasks = [task for _, under_way in self._sessions.values() for task in under_way]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for node in list(self.channels):
+            self.peer_lost(node)
+
+
+def _reply_proposed(replies: Outgoing, id_: int, future: "asyncio.Future[object]") -> None:
+    value = _value(future)
+    result = value if isinstance(value, Error) else cast("list[object]", value)[0]
+    if isinstance(result, Error):
+        replies.add(encode_failure(id_, result))
+    else:
+        replies.add(encode_reply(id_, reply_fields(result)))
+
+
+def _reply_read(replies: Outgoing, id_: int, future: "asyncio.Future[object]") -> None:
+    value = _value(future)
+    if isinstance(value, Error):
+        replies.add(encode_failure(id_, value))
+    else:
+        replies.add(encode_reply(id_, cast("Sequence[Scalar]", value)))
+
+
+def _value(future: "asyncio.Future[object]") -> object:
+    return Closed("the node is closing") if future.cancelled() else future.result()

@@ -1,0 +1,46 @@
+"""What a node says of itself."""
+
+from ..engine.host import Host
+from ..engine.node import Node
+from ..engine.replica import SYSTEM_GROUP
+from ..engine.statemachine.kv import KVMachine
+
+
+def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
+    """One line of ``status``: replicas, leaders and lag of this node.
+
+    ``ready`` counts the ranges' replicas that have applied an entry of their first leader, ``led_ready`` the
+    ranges that this node leads and that can take writes.
+    """
+    node = host.node
+    ranges = [one for group, one in node.replicas.running.items() if group != SYSTEM_GROUP]
+    led = [one for one in ranges if one.leads]
+    return {
+        "node": node.node_id,
+        "address": addresses.get(node.node_id, ""),
+        "alive": True,
+        "leaders": len(led),
+        "replicas": len(ranges),
+        "applied_lag": max((one.apply_lag for one in ranges), default=0),
+        "ready": sum(one.applied.index > 1 for one in ranges),
+        "led_ready": sum(one.applied.index > 1 for one in led),
+        "applied": sum(one.applied.index - 1 for one in ranges),
+        "max_term": max((one.raw.raft.term for one in ranges), default=0),
+        "lost": len(node.replicas.lost),
+        "longest_turn_ms": round(host.longest_turn * 1000, 3),
+        "directory_version": node.directory_index,
+    }
+
+
+def led_groups(node: Node) -> list[int]:
+    """The groups of ranges that this node leads."""
+    return [group for group, one in node.replicas.running.items() if one.leads and group != SYSTEM_GROUP]
+
+
+def digests(node: Node) -> dict[str, list[int]]:
+    """Applied index, commands applied since the node started, and digest of the contents, per group."""
+    return {
+        str(group): [one.applied.index, one.commands_applied, one.machine.digest()]
+        for group, one in node.replicas.running.items()
+        if isinstance(one.machine, KVMachine)
+    }
