@@ -131,14 +131,13 @@ class RawNode:
         Raises `ProposalDropped`, `PeerNotFound`, `LocalMessage`, `Misuse` or `CorruptLog`.
         """
         raft, kind = self.raft, m.type
-        if m.from_ not in _STORAGE:
-            if kind in RESPONSES:
-                if m.from_ not in raft.tracker.progress:
-                    raise PeerNotFound(m.from_)
-            elif kind in LOCAL_TYPES:
+        if kind in LOCAL_TYPES:
+            if m.from_ not in _STORAGE:
                 raise LocalMessage(f"{kind.name} from replica {m.from_}")
-            if not m.term and kind not in OUTSIDE_TERMS:
-                raise Misuse(f"{kind.name} from replica {m.from_} names no term")
+        elif kind in RESPONSES and m.from_ not in raft.tracker.progress:
+            raise PeerNotFound(m.from_)
+        elif not m.term and kind not in OUTSIDE_TERMS:
+            raise Misuse(f"{kind.name} from replica {m.from_} names no term")
         dispatch.step(raft, m)
 
     def step_commit_notice(self, from_: int, term: int, commit: int) -> None:
@@ -238,10 +237,13 @@ class RawNode:
     def _append_attestation(self, ready: Ready) -> Message | None:
         """The message that says, when due, that the log is durable up to its present end.
 
-        It goes with every Ready as long as anything is unstable, not only with those that bring entries: an
-        attestation that comes in another term does not count, and a later one must make up for it.
+        As long as anything is unstable it goes with every Ready that asks for a write, not only with those
+        that bring entries: one that comes back in another term does not count, and a later one must make up
+        for it.
         """
         raft = self.raft
+        if not (ready.entries or ready.hard_state or ready.snapshot or ready.messages_after_append):
+            return None
         if not raft.log.unstable.entries and ready.snapshot is None:
             return None
         message = Message(MsgType.STORAGE_APPEND_RESP, raft.id, LOCAL_APPEND, raft.term)

@@ -1,0 +1,21 @@
+"""Every conformance scenario, one test each: the project's own, and those of ``--scenarios DIR``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.raft.scenarios import OWN, differences, find
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "script" in metafunc.fixturenames:
+        more = metafunc.config.getoption("--scenarios", default=None)
+        roots = [OWN, *([more] if more else [])]
+        scripts = [(root, path) for root in roots for path in find(root)]
+        ids = [path.relative_to(root).as_posix() for root, path in scripts]
+        metafunc.parametrize("script", [path for _, path in scripts], ids=ids)
+
+
+def test_scenario(script: Path):
+    diffs = list(differences(script))
+    assert not diffs, "\n".join(["", *diffs])
