@@ -1,6 +1,6 @@
 """When applied state goes to the state store, and what waits for that: snapshots and log truncation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from .replica import Replica
 from .statemachine.store import Flush, StateStore
@@ -14,6 +14,8 @@ class Flusher:
         self._interval = interval
         self._next = now + interval
         self._flushing = False
+        self._volatile: dict[int, Replica] = {}
+        """Replicas whose state lives in memory only and has changed: now and then one needs a checkpoint."""
         self._installs: list[Replica] = []
         self._installs_flushing: list[Replica] = []
 
@@ -21,14 +23,20 @@ class Flusher:
         """``replica`` has put a snapshot's data in place: flush soon, for its peer waits."""
         self._installs.append(replica)
 
-    def start(self, now: float, running: Iterable[Replica]) -> Flush | None:
+    def note_applied(self, replica: Replica) -> None:
+        """``replica`` has applied entries."""
+        if not replica.machine.durable:
+            self._volatile[replica.group] = replica
+
+    def start(self, now: float) -> Flush | None:
         """The next flush, if one is due and none is on its way."""
         if self._flushing or (now < self._next and not self._installs):
             return None
         self._next = now + self._interval
-        for replica in running:
+        for replica in self._volatile.values():
             if replica.wants_checkpoint():
                 replica.checkpoint()
+        self._volatile.clear()
         flush = self._state.freeze()
         if flush is not None:
             self._flushing = True

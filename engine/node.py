@@ -243,8 +243,7 @@ class Node:
             return
         for _ in range(due):
             for replica in self._running.values():
-                replica.raw.tick()
-                if replica.raw.has_ready():
+                if replica.raw.tick():
                     self._activate(replica)
         if due:
             self.parking.expire(turn.now)
@@ -392,6 +391,7 @@ class Node:
         for replica, entries in turn.to_apply:
             if entries and replica.quarantine is None:
                 replica.apply(entries, answers)
+                self._flusher.note_applied(replica)
             replica.serve_reads(answers)
             if replica.raw.has_ready():
                 self._activate(replica)
@@ -403,7 +403,7 @@ class Node:
         are not durable.
         """
         if not self._births.unsettled:
-            turn.effects.flush = self._flusher.start(turn.now, self._running.values())
+            turn.effects.flush = self._flusher.start(turn.now)
 
     # -- snapshots -------------------------------------------------------------------------------
 

@@ -39,27 +39,36 @@ class RawNode:
 
     # -- time and elections -------------------------------------------------------------------------------
 
-    def tick(self) -> None:
-        """Let one unit of time pass: heartbeats, elections and quorum checks come due."""
+    def tick(self) -> bool:
+        """Let one unit of time pass: heartbeats, elections and quorum checks come due.
+
+        Returns whether anything did. A host of many replicas need not ask the others for work.
+        """
         raft = self.raft
         raft.election_elapsed += 1
         if raft.role is Role.LEADER:
-            self._tick_leader()
-        elif raft.election_elapsed >= raft.randomized_election_timeout and raft.promotable():
+            return self._tick_leader()
+        if raft.election_elapsed >= raft.randomized_election_timeout and raft.promotable():
             raft.election_elapsed = 0
             election.start(raft)
+            return True
+        return False
 
-    def _tick_leader(self) -> None:
+    def _tick_leader(self) -> bool:
         raft = self.raft
         raft.heartbeat_elapsed += 1
+        due = False
         if raft.election_elapsed >= raft.config.election_tick:
+            due = True
             raft.election_elapsed = 0
             if raft.check_quorum:
                 leader.check_quorum(raft)
             raft.lead_transferee = NO_REPLICA  # it took too long: go on with the present leader
         if raft.role is Role.LEADER and raft.heartbeat_elapsed >= raft.config.heartbeat_tick:
+            due = True
             raft.heartbeat_elapsed = 0
             leader.beat(raft)
+        return due
 
     def campaign(self) -> ElectionRefusal | None:
         """Begin an election now, even if one is under way. A leader does nothing."""
