@@ -1,5 +1,6 @@
 """What the directory says of one range."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..engine.logstore.port import Birth
@@ -46,7 +47,7 @@ class RangeDescriptor(NamedTuple):
         return Birth(
             group=self.group,
             replica_id=replica,
-            conf_state=ConfState(voters=tuple(sorted(id_ for id_, _ in self.replicas))),
+            conf_state=_all_voters(self.replicas),
             peers=self.replicas,
             start=self.start,
             end=self.end,
@@ -54,3 +55,9 @@ class RangeDescriptor(NamedTuple):
             directory_index=self.created,
             machine="kv",
         )
+
+
+@lru_cache(maxsize=1024)
+def _all_voters(replicas: Replicas) -> ConfState:
+    """One object for the thousands of groups that are placed alike."""
+    return ConfState(voters=tuple(sorted(replica for replica, _ in replicas)))
