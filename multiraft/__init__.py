@@ -50,6 +50,10 @@ if TYPE_CHECKING:
         ValueTooLarge,
         VersionMismatch,
     )
+    from .shards.client import Client
+    from .shards.cluster import Cluster
+    from .shards.engine import Engine
+    from .shards.sync import Store, open  # noqa: A004 # the name that users know from every other store
 
 __version__ = "0.1.0"
 
@@ -57,12 +61,15 @@ __all__ = [
     "AddressInUse",
     "AlreadyOpen",
     "Closed",
+    "Client",
+    "Cluster",
     "ClusterMismatch",
     "CommandTooLarge",
     "Config",
     "Corruption",
     "CrossRange",
     "DiskFull",
+    "Engine",
     "Error",
     "Fatal",
     "Forked",
@@ -80,15 +87,22 @@ __all__ = [
     "Retryable",
     "SnapshotTooLarge",
     "StorageFailed",
+    "Store",
     "Unavailable",
     "Unknown",
     "ValueTooLarge",
     "VersionMismatch",
     "__version__",
+    "open",
 ]
 
 _HOMES = {
+    "Client": ("multiraft.shards.client", "Client"),
+    "Cluster": ("multiraft.shards.cluster", "Cluster"),
     "Config": ("multiraft.engine.config", "EngineConfig"),
+    "Engine": ("multiraft.shards.engine", "Engine"),
+    "Store": ("multiraft.shards.sync", "Store"),
+    "open": ("multiraft.shards.sync", "open"),
 }
 _ERRORS = "multiraft.engine.errors"
 

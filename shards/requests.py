@@ -171,12 +171,16 @@ def _error(fields: list[Scalar]) -> Error:
             raise Malformed("a failure names its error and tells its text")
 
 
+def _is_only_text(cls: type[Error]) -> bool:
+    return not any("__init__" in vars(base) for base in cls.__mro__ if base.__module__ == errors.__name__)
+
+
 _SIMPLE_ERRORS: Final[dict[str, Callable[[str], Error]]] = {
     cls.__name__: cls
     for cls in vars(errors).values()
-    if isinstance(cls, type) and issubclass(cls, Error) and cls.__init__ is Exception.__init__
+    if isinstance(cls, type) and issubclass(cls, Error) and (_is_only_text(cls) or cls is errors.Corruption)
 }
-"""Errors that consist of their text."""
+"""Errors that consist of their text (a corruption's place is in its text too)."""
 
 
 def cut(items: Sequence[bytes]) -> Iterator[bytes]:
