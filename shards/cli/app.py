@@ -1,0 +1,62 @@
+"""The command ``multiraft``: which commands there are, and what is the same for all of them."""
+
+import os
+import sys
+from typing import Any, Final, cast
+
+import typer
+
+from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
+from .serve import serve
+
+USAGE_ERRORS: Final[tuple[type[Exception], ...]] = (cast("type[Exception]", typer.BadParameter.__mro__[1]),)
+"""Every complaint about arguments: typer names only this child of the common parent."""
+
+# Plain help: rich's takes twice as long to appear.
+app = typer.Typer(
+    name="multiraft",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.command("serve")(serve)
+
+
+@app.callback()
+def multiraft() -> None:
+    """An embeddable, replicated, range-sharded key-value storage engine."""
+
+
+def main() -> None:
+    """Run the command line. Raises SystemExit with the status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with these arguments; returns the exit status."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(arguments or ["--help"], prog_name="multiraft", standalone_mode=False)
+    except USAGE_ERRORS as error:
+        return _usage_error(error, as_json="--json" in arguments)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _usage_error(error: Any, *, as_json: bool) -> int:  # noqa: ANN401 # see USAGE_ERRORS
+    """Say what is wrong with the arguments, and where to look."""
+    message = " ".join(error.format_message().split())
+    context: typer.Context | None = error.ctx
+    path = context.command_path if context is not None else "multiraft"
+    print_error(f"{message.rstrip('.')} (see {path} --help)")
+    if as_json:
+        print_json({"ok": False, "error": message, "type": "Usage"})
+    return USAGE
+
+
+def _drop_output() -> None:
+    """The reader of standard output has gone: let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

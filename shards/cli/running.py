@@ -1,0 +1,38 @@
+"""How commands run: their event loop, and the signals that end them."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, on uvloop if it is installed.
+
+    Ctrl-C and SIGTERM cancel it, so that its ``finally`` clauses run; then KeyboardInterrupt is raised.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner, sigterm_as_interrupt():
+        return runner.run(work)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loops of uvloop if the extra ``fast`` is installed, else None: asyncio's own."""
+    if find_spec("uvloop") is None:
+        return None
+    import uvloop  # noqa: PLC0415 # an extra, and slow to load
+
+    return uvloop.new_event_loop
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does: what it has started is cleaned up."""
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
