@@ -60,8 +60,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AddressInUse",
     "AlreadyOpen",
-    "Closed",
     "Client",
+    "Closed",
     "Cluster",
     "ClusterMismatch",
     "CommandTooLarge",
