@@ -6,8 +6,10 @@ from typing import Any, Final, cast
 
 import typer
 
+from . import keys, ranges
 from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
 from .serve import serve
+from .status import status
 
 USAGE_ERRORS: Final[tuple[type[Exception], ...]] = (cast("type[Exception]", typer.BadParameter.__mro__[1]),)
 """Every complaint about arguments: typer names only this child of the common parent."""
@@ -19,6 +21,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("serve")(serve)
+app.command("status")(status)
+app.command("put")(keys.put)
+app.command("get")(keys.get)
+app.command("delete")(keys.delete)
+app.command("scan")(keys.scan)
+app.add_typer(ranges.app, name="ranges")
 
 
 @app.callback()

@@ -19,7 +19,7 @@ from ...engine.errors import Error
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 Fields = Mapping[str, object]
 
@@ -216,3 +216,15 @@ def progress_bars() -> "Progress":
         TimeElapsedColumn(),
         console=error_console(),
     )
+
+
+def shown_on(bars: "Progress", text: str) -> Callable[[int, int], None]:
+    """A callback ``(done, total)`` that shows a bar from its first call on."""
+    tasks: list[TaskID] = []
+
+    def update(done: int, total: int) -> None:
+        if not tasks:
+            tasks.append(bars.add_task(text))
+        bars.update(tasks[0], completed=done, total=total)
+
+    return update

@@ -1,11 +1,13 @@
 """How commands run: their event loop, and the signals that end them."""
 
-import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -15,11 +17,13 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
     Ctrl-C and SIGTERM cancel it, so that its ``finally`` clauses run; then KeyboardInterrupt is raised.
     """
+    import asyncio  # noqa: PLC0415 # `--help` must not pay for it
+
     with asyncio.Runner(loop_factory=loop_factory()) as runner, sigterm_as_interrupt():
         return runner.run(work)
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
     """The event loops of uvloop if the extra ``fast`` is installed, else None: asyncio's own."""
     if find_spec("uvloop") is None:
         return None

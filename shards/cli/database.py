@@ -1,0 +1,54 @@
+"""What a command works on: a data directory that it opens itself, or a running node."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .output import CommandFailed
+
+if TYPE_CHECKING:
+    from ..database import Database
+
+
+@dataclass(frozen=True)
+class Target:
+    """The options ``--data``, ``--node`` and ``--insecure`` of a command: exactly one of the first two."""
+
+    data: Path | None
+    node: str | None
+    insecure: bool = False
+    create: bool = False
+    """Whether a data directory that is not there is made."""
+    ranges: int | None = None
+    """Ranges that a new data directory begins with; by default one that covers everything."""
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.node is None):
+            raise typer.BadParameter(
+                "name either a data directory or a running node", param_hint="--data/--node"
+            )
+
+    @asynccontextmanager
+    async def open(self) -> "AsyncIterator[Database]":
+        """Open the directory or connect to the node, for as long as the context lasts.
+
+        Raises:
+            CommandFailed: the directory is not there.
+            Error: see ``Engine.open`` and ``Client.connect``.
+        """
+        from ..client import Client  # noqa: PLC0415 # `--help` must not pay for it
+        from ..engine import Engine  # noqa: PLC0415 # likewise
+
+        if self.node is not None:
+            async with Client.connect(self.node, insecure=self.insecure) as client:
+                yield client
+            return
+        assert self.data is not None, "checked above"
+        if not self.create and not self.data.exists():
+            raise CommandFailed(f"{self.data}: there is no such data directory")
+        async with Engine.open(self.data, ranges=self.ranges) as engine:
+            yield engine

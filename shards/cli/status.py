@@ -1,0 +1,51 @@
+"""``multiraft status``: the nodes of a cluster, who leads, and how far each has applied."""
+
+from typing import Annotated, Final, cast
+
+import typer
+
+from .options import InsecureOption
+from .output import Fields, JsonOption, result_console, run_command
+from .running import run_async
+
+COLUMNS: Final = ("node", "address", "alive", "leaders", "replicas", "applied_lag")
+
+
+def status(
+    context: typer.Context,
+    node: Annotated[str, typer.Option(metavar="HOST:PORT", help="Any running node of the cluster.")],
+    insecure: InsecureOption = False,
+    _json: JsonOption = False,
+) -> None:
+    """Show the nodes of a cluster.
+
+    For each: how many ranges it leads, how many replicas it has, and how many entries the furthest behind of
+    these has yet to apply. A node that does not answer the one that is asked is not alive.
+    """
+
+    async def work() -> Fields:
+        from ..client import Client  # noqa: PLC0415 # `--help` must not pay for it
+
+        async with Client.connect(node, insecure=insecure) as client:
+            found = await client.status()
+        nodes = cast("list[dict[str, object]]", found["nodes"])
+        rows = [{column: one.get(column) for column in COLUMNS} for one in nodes]
+        return {"nodes": rows, "ranges": found["ranges"]}
+
+    run_command(context, lambda: run_async(work()), _show)
+
+
+def _show(fields: Fields) -> None:
+    from rich.table import Table  # noqa: PLC0415 # `--help` must not pay for it
+
+    nodes = cast("list[dict[str, object]]", fields["nodes"])
+    table = Table(title=f"{fields['ranges']} ranges on {len(nodes)} nodes", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(
+            column.replace("_", " "), justify="left" if column in {"address", "alive"} else "right"
+        )
+    for one in nodes:
+        alive = "[green]yes[/]" if one["alive"] else "[red]no[/]"
+        cells = {**one, "alive": alive}
+        table.add_row(*("-" if cells[column] is None else str(cells[column]) for column in COLUMNS))
+    result_console().print(table)
