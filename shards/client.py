@@ -75,6 +75,10 @@ class Client(Database):
         fields = await self._ask(Op.NODE_STATUS, [], None)
         return cast("dict[str, object]", json.loads(_text(fields)))
 
+    async def led_ranges(self) -> list[bytes]:
+        """The first keys of the ranges that the connected node leads."""
+        return list(cast("Sequence[bytes]", await self._ask(Op.LED_RANGES, [], None)))
+
     async def digests(self) -> dict[str, list[int]]:
         """Applied index, commands applied and digest of each replica on the connected node, by group."""
         fields = await self._ask(Op.DIGESTS, [], None)

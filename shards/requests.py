@@ -39,6 +39,8 @@ class Op(IntEnum):
     """Nothing: the node itself, as JSON."""
     DIGESTS = 7
     """Nothing: applied index and digest of every replica on the node, as JSON."""
+    LED_RANGES = 8
+    """Nothing: the first keys of the ranges that the node leads."""
     PROPOSE = 20
     """Between nodes: append a command to a group that the receiver leads."""
     READ_GET = 21

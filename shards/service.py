@@ -24,7 +24,7 @@ from .requests import (
     encode_reply,
 )
 from .routing import reply_fields
-from .status import digests, node_status
+from .status import digests, led_ranges, node_status
 
 logger = logging.getLogger("multiraft.service")
 
@@ -170,6 +170,8 @@ class Service:
                     fields: Sequence[Scalar] = [self.own_status()]
                 case Op.DIGESTS, []:
                     fields = [json.dumps(digests(self._host.node))]
+                case Op.LED_RANGES, []:
+                    fields = led_ranges(self._host.node)
                 case op, given:
                     work = self._operations.client_request(op, given, request.timeout_ms / 1000)
                     fields = await work

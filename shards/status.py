@@ -32,9 +32,10 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     }
 
 
-def led_groups(node: Node) -> list[int]:
-    """The groups of ranges that this node leads."""
-    return [group for group, one in node.replicas.running.items() if one.leads and group != SYSTEM_GROUP]
+def led_ranges(node: Node) -> list[bytes]:
+    """The first keys of the ranges that this node leads."""
+    running = node.replicas.running.items()
+    return sorted(one.birth.start for group, one in running if one.leads and group != SYSTEM_GROUP)
 
 
 def digests(node: Node) -> dict[str, list[int]]:
