@@ -49,16 +49,17 @@ async def connect_client(
     address = Address(host, port)
     require_loopback(address, insecure=insecure)
     client = ClientConnection(hello or Hello(HelloKind.CLIENT), address, on_frame, on_lost)
+    connection = Connection(client, timeout)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            await loop.create_connection(lambda: Connection(client, timeout), host, port)
+            await loop.create_connection(lambda: connection, host, port)
             await client.admitted
     except OSError as error:  # TimeoutError is one
-        client.abort()
+        connection.disown()
         raise connect_error(error, address) from error
     except BaseException:
-        client.abort()
+        connection.disown()
         raise
     return client
 

@@ -133,6 +133,15 @@ class Connection(asyncio.Protocol):
             self._start_closing(error)
             self._transport.abort()
 
+    def disown(self) -> None:
+        """Whoever connected was cancelled or failed: end at once, without waiting for the event loop.
+
+        uvloop closes a socket whose connect is cancelled at the last moment without a ``connection_lost``.
+        """
+        if self._transport is not None:
+            self._transport.abort()
+            self.connection_lost(None)
+
     def pause_reading(self) -> None:
         """Take nothing more from the socket until ``resume_reading``."""
         if self._transport is not None and not self._closing:
@@ -180,6 +189,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.BaseProtocol`."""
+        if self.closed.done():  # disowned
+            return
         if isinstance(exc, OSError) and self.error is None:
             self.error = exc
         self._closing = True

@@ -65,15 +65,18 @@ class Dialer:
     async def _attempt(self) -> bool:
         """Dial once and stay until the connection ends. Returns whether the peer was admitted."""
         greeting = OutboundGreeting(self._desk, self._node)
+        connection = self._make_connection(greeting)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_DIAL_S):
-                _, connection = await loop.create_connection(
-                    lambda: self._make_connection(greeting), self._address.host, self._address.port
-                )
+                await loop.create_connection(lambda: connection, self._address.host, self._address.port)
         except OSError as error:  # TimeoutError is one
+            connection.disown()
             self._report(connect_error(error, self._address))
             return False
+        except BaseException:
+            connection.disown()
+            raise
         # Shielded: cancelling this task must not cancel the future that others wait for.
         await asyncio.shield(connection.closed)
         if isinstance(connection.error, Error):

@@ -17,6 +17,12 @@ DIGEST = b"\x07" * 32
 _NONCES = itertools.count(1)
 
 
+class LoopChoice:
+    """Which event loop :func:`run` takes; set by the fixture ``every_loop``."""
+
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a test; an exception that only the loop saw, or a task that is left, fails it."""
     unseen: list[dict[str, Any]] = []
@@ -27,7 +33,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
             await main
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    asyncio.run(strictly())
+    with asyncio.Runner(loop_factory=LoopChoice.factory) as runner:
+        runner.run(strictly())
     assert not unseen, unseen
 
 

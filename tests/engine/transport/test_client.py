@@ -23,6 +23,8 @@ from multiraft.native.frames import seal
 
 from .support import UNUSED, Node, peer_hello, run
 
+pytestmark = pytest.mark.usefixtures("every_loop")
+
 HOST = "127.0.0.1"
 
 

@@ -17,6 +17,8 @@ from multiraft.native.frames import seal
 
 from .support import UNUSED, Node, Recorder, peer_hello, run
 
+pytestmark = pytest.mark.usefixtures("every_loop")
+
 UUID, OTHER = b"u" * 16, b"v" * 16
 
 MISFITS: list[Any] = [

@@ -6,11 +6,14 @@ import socket
 import pytest
 
 from multiraft.engine.errors import AddressInUse, InvalidArgument
+from multiraft.engine.transport.hello import Hello
 from multiraft.engine.transport.kinds import MIB, FrameKind
 from multiraft.engine.transport.tcp import TcpOptions, TcpTransport
 from multiraft.native.frames import seal
 
 from .support import UNUSED, Node, peer_hello, run
+
+pytestmark = pytest.mark.usefixtures("every_loop")
 
 
 def message(number: int, size: int = 0) -> bytes:
@@ -320,6 +323,26 @@ def test_closing_while_dialing_leaves_nothing():
                 accepted.close()
                 assert three.transport.connected() == []
         assert not three.transport._connections
+
+    run(main())
+
+
+def test_closing_at_the_moment_of_connecting_leaves_nothing():
+    """The dialer is cancelled when its socket is connected and it has not been told yet."""
+
+    async def main() -> None:
+        closing: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
+        async with Node(1, {2: UNUSED}) as one:
+            two = Node(2, {1: one.address})
+
+            def close_and_speak() -> Hello:
+                closing.put_nowait(asyncio.ensure_future(two.transport.close()))
+                return two.hello
+
+            two.transport._hello_source = close_and_speak
+            async with two:
+                await (await closing.get())
+                assert not two.transport._connections
 
     run(main())
 
