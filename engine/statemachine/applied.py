@@ -1,6 +1,6 @@
 """Applied records: up to where a group's log has gone into its state, and their stored form."""
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgpack
 
@@ -49,7 +49,7 @@ def encode_point(point: Point) -> bytes:
         conf.auto_leave,
         applied.metadata,
     )
-    return cast("bytes", msgpack.packb(fields))
+    return msgpack.packb(fields)
 
 
 def decode_point(data: bytes) -> Point:

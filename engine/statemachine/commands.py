@@ -11,9 +11,9 @@ Header (24 bytes, little-endian): session u64, sequence u64, epoch u64. Body, on
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgpack
 
@@ -26,6 +26,9 @@ MAX_BATCH: Final = 100_000
 
 _HEADER = struct.Struct("<QQQ")
 HEADER_BYTES: Final = _HEADER.size
+
+#: Where the epoch lies in a command: a machine compares these bytes without taking the header apart.
+EPOCH_BYTES: Final = slice(16, 24)
 
 
 class Op(IntEnum):
@@ -97,13 +100,13 @@ def encode_put(key: bytes, value: bytes) -> bytes:
     """The body of a put. Raises KeyTooLarge, ValueTooLarge."""
     check_key(key)
     check_value(value)
-    return _pack((1, key, value))
+    return _pack((int(Op.PUT), key, value))
 
 
 def encode_delete(key: bytes) -> bytes:
     """The body of a delete. Raises KeyTooLarge."""
     check_key(key)
-    return _pack((2, key))
+    return _pack((int(Op.DELETE), key))
 
 
 def encode_cas(key: bytes, expected: bytes | None, new: bytes | None) -> bytes:
@@ -112,7 +115,7 @@ def encode_cas(key: bytes, expected: bytes | None, new: bytes | None) -> bytes:
     for value in (expected, new):
         if value is not None:
             check_value(value)
-    return _pack((3, key, expected, new))
+    return _pack((int(Op.CAS), key, expected, new))
 
 
 def encode_batch(changes: Iterable[tuple[bytes, bytes | None]]) -> bytes:
@@ -154,24 +157,24 @@ def decode(body: bytes) -> Command:
     if len(body) > MAX_COMMAND:
         raise MalformedCommand("a command exceeds its limit")
     try:
-        fields = _unpack_batch(body) if body[1:2] == b"\x04" or body[:1] >= b"\xdc" else _unpack(body)
-    except (ValueError, msgpack.OutOfData) as error:
+        fields = _unpack_batch(body) if body[0] >= 0xDC or body[1] == Op.BATCH else _unpack(body)
+        command = _READERS[fields[0]](fields) if fields else None
+    except (ValueError, LookupError, TypeError, msgpack.OutOfData) as error:
         raise MalformedCommand("a command is not well-formed") from error
-    command = _command(fields)
     if command is None:
         raise MalformedCommand("a command has the wrong shape")
     return command
 
 
 def _pack(fields: Sequence[object]) -> bytes:
-    body = cast("bytes", msgpack.packb(fields))
+    body = msgpack.packb(fields)
     if len(body) + HEADER_BYTES > MAX_COMMAND:
         raise CommandTooLarge(f"a command has at most {MAX_COMMAND} bytes, this one has {len(body)}")
     return body
 
 
 def _unpack(body: bytes) -> tuple[object, ...]:
-    """One of the short commands: no array in it has more than four elements, however deep."""
+    """One of the short commands: no array in it has more than four elements, however deep it lies."""
     fields = msgpack.unpackb(
         body,
         use_list=False,
@@ -206,28 +209,43 @@ def _unpack_batch(body: bytes) -> tuple[object, ...]:
     return fields
 
 
-def _command(fields: tuple[object, ...]) -> Command | None:
-    """The command, or None if the fields are not exactly what they must be."""
-    match fields:
-        case (1, bytes() as key, bytes() as value) if len(key) <= MAX_KEY:
-            return Put(key, value)
-        case (2, bytes() as key) if len(key) <= MAX_KEY:
-            return Delete(key)
-        case (3, bytes() as key, (bytes() | None) as expected, (bytes() | None) as new) if (
-            len(key) <= MAX_KEY
-        ):
-            return CompareAndSwap(key, expected, new)
-        case (4, *changes):
-            return _batch(changes)
+# Each reader gets the fields of one operation and returns None, or raises ValueError, unless they are exactly
+# what they must be.
+
+
+def _put(fields: tuple[Any, ...]) -> Put | None:
+    _, key, value = fields
+    if type(key) is bytes and type(value) is bytes and len(key) <= MAX_KEY:
+        return Put(key, value)
     return None
 
 
-def _batch(flat: list[object]) -> Batch | None:
+def _delete(fields: tuple[Any, ...]) -> Delete | None:
+    _, key = fields
+    return Delete(key) if type(key) is bytes and len(key) <= MAX_KEY else None
+
+
+def _cas(fields: tuple[Any, ...]) -> CompareAndSwap | None:
+    _, key, expected, new = fields
+    if type(key) is not bytes or len(key) > MAX_KEY:
+        return None
+    if isinstance(expected, bytes | None) and isinstance(new, bytes | None):
+        return CompareAndSwap(key, expected, new)
+    return None
+
+
+def _batch(fields: tuple[Any, ...]) -> Batch | None:
     changes: list[tuple[bytes, bytes | None]] = []
-    for key, value in zip(flat[::2], flat[1::2], strict=False):
-        if not isinstance(key, bytes) or len(key) > MAX_KEY:
-            return None
-        if value is not None and not isinstance(value, bytes):
+    for key, value in zip(fields[1::2], fields[2::2], strict=True):
+        if type(key) is not bytes or len(key) > MAX_KEY or not isinstance(value, bytes | None):
             return None
         changes.append((key, value))
-    return Batch(changes) if len(flat) % 2 == 0 else None
+    return Batch(changes)
+
+
+_READERS: Final[dict[object, Callable[[tuple[Any, ...]], Command | None]]] = {
+    Op.PUT: _put,
+    Op.DELETE: _delete,
+    Op.CAS: _cas,
+    Op.BATCH: _batch,
+}

@@ -1,12 +1,22 @@
 """The key-value machine: an ordered map of one range, changed only by the commands of its group's log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Self
+from typing import Any, Final, Self
 
 from ...native.checksum import crc32c
 from ..errors import RangeMoved
-from .commands import Batch, Command, CompareAndSwap, Delete, MalformedCommand, Put, decode, open_envelope
+from .commands import (
+    EPOCH_BYTES,
+    HEADER_BYTES,
+    Batch,
+    CompareAndSwap,
+    Delete,
+    MalformedCommand,
+    Put,
+    decode,
+    open_envelope,
+)
 from .keys import lower_stop, prefix_stop
 from .kv_snapshot import Bounds, decode_metadata, decode_snapshot, encode_metadata, encode_snapshot
 from .paging import Pair
@@ -107,41 +117,61 @@ class KVMachine:
         self._bounds = bounds
         self.start, self.end, self.epoch = bounds
         self._metadata = encode_metadata(bounds)
+        self._epoch_bytes = bounds.epoch.to_bytes(8, "little")
 
     def _apply_one(self, data: bytes) -> object:
         try:
-            _, _, epoch, body = open_envelope(data)
-            command = decode(body)
+            command = decode(data[HEADER_BYTES:])
         except MalformedCommand as refusal:
             return refusal
-        return self.moved(epoch, *_keys(command)) or self._execute(command)
-
-    def _execute(self, command: Command) -> bool | None:
-        match command:
-            case Put(key, value):
-                self.store.put(key, value)
-                return None
-            case Delete(key):
-                return self.store.delete(key)
-            case CompareAndSwap(key, expected, new):
-                return self._compare_and_swap(key, expected, new)
-            case Batch(changes):
-                for key, value_or_none in changes:
-                    self._set(key, value_or_none)
-                return None
-
-    def _compare_and_swap(self, key: bytes, expected: bytes | None, new: bytes | None) -> bool:
-        if self.store.get(key) != expected:
-            return False
-        self._set(key, new)
-        return True
-
-    def _set(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self.store.delete(key)
-        else:
-            self.store.put(key, value)
+        if data[EPOCH_BYTES] != self._epoch_bytes:
+            return self.moved(open_envelope(data).epoch)
+        return _EXECUTE[type(command)](self, command)
 
 
-def _keys(command: Command) -> Sequence[bytes]:
-    return [key for key, _ in command.changes] if isinstance(command, Batch) else (command.key,)
+# What each command does to a machine whose epoch it names.
+
+
+def _put(machine: KVMachine, command: Put) -> RangeMoved | None:
+    key, value = command
+    if key < machine.start or (machine.end is not None and key >= machine.end):
+        return machine.moved(machine.epoch, key)
+    machine.store.put(key, value)
+    return None
+
+
+def _delete(machine: KVMachine, command: Delete) -> RangeMoved | bool:
+    return machine.moved(machine.epoch, command.key) or machine.store.delete(command.key)
+
+
+def _compare_and_swap(machine: KVMachine, command: CompareAndSwap) -> RangeMoved | bool:
+    key, expected, new = command
+    if moved := machine.moved(machine.epoch, key):
+        return moved
+    if machine.store.get(key) != expected:
+        return False
+    _change(machine.store, key, new)
+    return True
+
+
+def _batch(machine: KVMachine, command: Batch) -> RangeMoved | None:
+    if moved := machine.moved(machine.epoch, *[key for key, _ in command.changes]):
+        return moved
+    for key, value in command.changes:
+        _change(machine.store, key, value)
+    return None
+
+
+def _change(store: OrderedStore, key: bytes, value: bytes | None) -> None:
+    if value is None:
+        store.delete(key)
+    else:
+        store.put(key, value)
+
+
+_EXECUTE: Final[dict[type, Callable[[KVMachine, Any], object]]] = {
+    Put: _put,
+    Delete: _delete,
+    CompareAndSwap: _compare_and_swap,
+    Batch: _batch,
+}

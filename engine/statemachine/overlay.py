@@ -105,16 +105,22 @@ class OverlayStore:
         self._memory.pop(group, None)
         self._marked.pop(group, None)
 
+    def discard(self, group: int) -> None:
+        """Take back everything written to the group since the last freeze, its applied record included."""
+        self.group(group).active = None
+        self._changed.pop(group, None)
+        self._marked.pop(group, None)
+
     def freeze(self) -> Flush | None:
         """Take everything written so far out of the way of new writes; None if there is nothing to write."""
         assert self._flush is None, "one flush at a time"
+        self.pending_bytes = 0
         if not self._changed and not self._dead:
             return None
         groups = self._active_layers()
         for space in self._changed.values():
             space.frozen, space.active = space.active, None
         self._changed = {}
-        self.pending_bytes = 0
         self._flush = Flush(self._sequence + 1, self._next_prefix, groups, tuple(self._dead))
         return self._flush
 

@@ -1,10 +1,11 @@
 """What a state machine keeps its state in, and what the engine asks of a node's state store.
 
-A node has one :class:`StateStore` for all its groups. Writes go into memory and are visible at once; a flush
-brings everything written so far to the disk in one transaction, together with the applied records that
-belong to it. The steps of a flush: ``freeze`` (loop's thread), ``write`` (any thread; the loop goes on
-reading and writing meanwhile), ``flushed`` (loop's thread). After a failed ``write`` the same
-flush is written again.
+A node has one :class:`StateStore` for all its groups. A group has applied records if its machine is durable,
+and checkpoints if it is not, never both. Writes go into memory and are visible at once; a flush brings
+everything written so far to the disk in one transaction, together with the applied records that belong to it.
+
+The steps of a flush: ``freeze`` (loop's thread), ``write`` (any thread; the loop goes on reading and writing
+meanwhile), ``flushed`` (loop's thread). After a failed ``write`` the same flush is written again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -108,6 +109,14 @@ class StateStore(Protocol):
 
     def remove(self, group: int) -> None:
         """Forget the group: data, records and checkpoint, with the next flush."""
+        ...
+
+    def discard(self, group: int) -> None:
+        """Take back everything written to the group since the last freeze, its applied record included.
+
+        For a machine that raised half-way through a command: what it wrote belongs to no point of the log
+        and must not reach the disk. The log still holds what was taken back.
+        """
         ...
 
     def freeze(self) -> Flush | None:

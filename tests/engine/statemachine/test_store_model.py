@@ -30,7 +30,7 @@ KEYS = st.one_of(
     st.sampled_from([b"", b"\x00", b"a", b"a\x00", b"\xff", b"\xff\xff", b"k" * 480]),
     st.integers(0, 12).map(lambda number: b"%02d" % number),
 )
-VALUES = st.one_of(st.binary(max_size=8), st.sampled_from([b"long" * 3000]))
+VALUES = st.one_of(st.binary(max_size=8), st.sampled_from([b"v" * 2500]))
 TERMS = st.integers(1, 2**64 - 1)
 
 
@@ -152,6 +152,13 @@ class StoreModel(RuleBasedStateMachine):
     def remove(self, group: int) -> None:
         self.store.remove(group)
         self.now[group] = Group()
+
+    @rule(group=GROUPS)
+    def discard(self, group: int) -> None:
+        self.store.discard(group)
+        below = self.durable if self.flush is None else self.frozen
+        assert below is not None
+        self.now[group] = copy.deepcopy(below[group])
 
     def next_point(self) -> Applied:
         self.index += 1
