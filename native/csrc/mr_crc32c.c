@@ -1,23 +1,29 @@
 #include "mr_crc32c.h"
 
-#include <string.h>
-
+/* The instruction, by compiler and processor, and the attribute that lets one function use it although the
+ * rest is compiled for processors without. */
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <nmmintrin.h>
-#define MR_CRC32C_STEP_64(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
-#define MR_CRC32C_STEP_8(crc, byte) (_mm_crc32_u8((crc), (byte)))
-#define MR_CRC32C_TARGET __attribute__((target("sse4.2")))
-#elif defined(__aarch64__)
-#if defined(__linux__)
-#include <sys/auxv.h>
-#endif
-#if defined(__clang__)
-#define MR_CRC32C_TARGET __attribute__((target("crc")))
+#define MR_STEP_64(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
+#define MR_STEP_8(crc, byte) (_mm_crc32_u8((crc), (byte)))
+#if defined(__clang__) && __clang_major__ >= 14
+#define MR_INSTRUCTION __attribute__((target("sse4.2,crc32")))
 #else
-#define MR_CRC32C_TARGET __attribute__((target("+crc")))
+#define MR_INSTRUCTION __attribute__((target("sse4.2")))
 #endif
-#define MR_CRC32C_STEP_64(crc, word) (__builtin_aarch64_crc32cx((crc), (word)))
-#define MR_CRC32C_STEP_8(crc, byte) (__builtin_aarch64_crc32cb((crc), (byte)))
+#elif defined(__aarch64__) && defined(__clang__)
+#define MR_STEP_64(crc, word) (__builtin_arm_crc32cd((crc), (word)))
+#define MR_STEP_8(crc, byte) (__builtin_arm_crc32cb((crc), (byte)))
+#define MR_INSTRUCTION __attribute__((target("crc")))
+#elif defined(__aarch64__)
+#define MR_STEP_64(crc, word) (__builtin_aarch64_crc32cx((crc), (word)))
+#define MR_STEP_8(crc, byte) (__builtin_aarch64_crc32cb((crc), (byte)))
+#define MR_INSTRUCTION __attribute__((target("+crc")))
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 typedef uint32_t (*crc_function)(uint32_t crc, const uint8_t *data, uint64_t length);
@@ -26,12 +32,6 @@ static const uint32_t POLYNOMIAL = 0x82F63B78u;
 
 static uint32_t tables[8][256]; /* tables[k][b]: the effect of byte b when k more bytes follow it */
 static crc_function chosen;     /* never null after the library is loaded */
-
-static uint64_t load_u64(const uint8_t *source) {
-    uint64_t word;
-    memcpy(&word, source, sizeof(word));
-    return word;
-}
 
 /* Eight bytes a round, one table for each of them ("slicing by 8"). */
 static uint32_t by_tables(uint32_t crc, const uint8_t *data, uint64_t length) {
@@ -52,15 +52,15 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *data, uint64_t length) {
     return crc;
 }
 
-#if defined(MR_CRC32C_TARGET)
-MR_CRC32C_TARGET static uint32_t by_instruction(uint32_t crc, const uint8_t *data, uint64_t length) {
+#if defined(MR_INSTRUCTION)
+MR_INSTRUCTION static uint32_t by_instruction(uint32_t crc, const uint8_t *data, uint64_t length) {
     while (length >= 8) {
-        crc = MR_CRC32C_STEP_64(crc, load_u64(data));
+        crc = MR_STEP_64(crc, mr_get_u64le(data));
         data += 8;
         length -= 8;
     }
     while (length > 0) {
-        crc = MR_CRC32C_STEP_8(crc, *data);
+        crc = MR_STEP_8(crc, *data);
         data++;
         length--;
     }
@@ -69,8 +69,8 @@ MR_CRC32C_TARGET static uint32_t by_instruction(uint32_t crc, const uint8_t *dat
 
 static int has_instruction(void) {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("sse4.2") != 0;
+    unsigned int eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_SSE4_2) != 0;
 #elif defined(__linux__)
     return (getauxval(AT_HWCAP) & (1ul << 7)) != 0; /* HWCAP_CRC32 */
 #else
@@ -99,7 +99,7 @@ static void fill_tables(void) {
 __attribute__((constructor)) static void prepare(void) {
     fill_tables();
     chosen = by_tables;
-#if defined(MR_CRC32C_TARGET)
+#if defined(MR_INSTRUCTION)
     if (has_instruction()) {
         chosen = by_instruction;
     }
