@@ -170,8 +170,11 @@ class Change:
             raise Misuse(
                 f"group {log.birth.value.group}: entry {first} is compacted, the first is {log.first_index}"
             )
-        self._cut_from(log, bisect_left(log.firsts, first), bisect_left(log.term_firsts, first))
-        log.last_index = first - 1
+        if first == log.first_index:
+            self._empty(log, first - 1)  # also a segment that begins before, in its truncated part
+        else:
+            self._cut_from(log, bisect_left(log.firsts, first), bisect_left(log.term_firsts, first))
+            log.last_index = first - 1
 
     def _empty(self, log: GroupIndex, index: int) -> None:
         """Drop all entries; the log stands at `index`."""

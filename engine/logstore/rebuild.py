@@ -245,6 +245,7 @@ def _settled(group: int, replica: _Replica) -> GroupIndex:
         if found is not None:
             setattr(log, name, found)
     segments = replica.segments
+    segments.truncate(log.point.value[0])  # a cut may have left only what had been truncated before
     expected = min(log.first_index, segments.firsts[0]) if segments.firsts else log.first_index
     for first, end in zip(segments.firsts, segments.ends, strict=True):
         if first != expected:

@@ -1,0 +1,184 @@
+"""The real store against the model: any sequence of writes, commits, failures, crashes and collections."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from multiraft.engine.errors import Closed, StorageFailed
+from multiraft.engine.logstore.environment import LmdbEnvironment
+from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.port import GroupWrite
+from multiraft.engine.logstore.store import LogStore, StagedBatch
+from multiraft.raft.entry import Entry, limit_size
+from multiraft.raft.state import ConfState, HardState
+
+from .builders import appended, born, make_entries
+from .model import Model
+
+GROUPS = st.integers(1, 5)
+SIZES = st.sampled_from([0, 10, 10, 300, 70_000])
+
+
+class Failing(LmdbEnvironment):
+    """The real environment, and a commit that fails when asked to."""
+
+    fail = False
+
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+        if self.fail:
+            self.fail = False
+            raise StorageFailed("asked to")
+        super().write(dropped, added)
+
+
+class StoreAgainstModel(RuleBasedStateMachine):
+    @initialize(factor=st.sampled_from([0.0, 1.5, 3.0]), cache=st.sampled_from([0, 3000, 1 << 20]))
+    def begin(self, factor: float, cache: int) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.options = {"cache_bytes": cache, "collection": CollectionPolicy(factor, 500, 3, 1000)}
+        self.durable = Model()
+        self.flying: list[tuple[StagedBatch, Model]] = []
+        self.to_finish: list[StagedBatch] = []
+        self.open()
+
+    def open(self) -> None:
+        self.environment = Failing(self.folder, "none")
+        self.store = LogStore(self.environment, **self.options)
+
+    @property
+    def now(self) -> Model:
+        return self.flying[-1][1] if self.flying else self.durable
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            shutil.rmtree(self.folder)
+
+    @precondition(lambda self: len(self.flying) < 4)
+    @rule(data=st.data())
+    def stage(self, data: st.DataObject) -> None:
+        then, writes = self.now, []
+        for _ in range(data.draw(st.integers(0, 4), label="writes")):
+            write = self.draw_write(data, then)
+            writes.append(write)
+            then = then.after([write])
+        batch = self.store.stage(writes)
+        assert list(batch.groups) == [write.group for write in writes]
+        self.flying.append((batch, then))
+
+    def draw_write(self, data: st.DataObject, model: Model) -> GroupWrite:
+        group = data.draw(GROUPS, label="group")
+        known = model.groups.get(group)
+        if known is None:
+            return born(group, model.tombstones.get(group, 0) + 1)
+        replica = known.birth.replica_id
+        kind = data.draw(st.sampled_from(["append"] * 5 + ["conflict", "truncate", "hard", "point", "bury"]))
+        if kind == "append" or (kind in ("conflict", "truncate") and not known.entries):
+            return self.draw_append(data, model, group, known.last + 1)
+        if kind == "conflict":
+            return self.draw_append(data, model, group, data.draw(st.integers(known.first, known.last)), 1)
+        if kind == "truncate":
+            index = data.draw(st.integers(max(1, known.first - 2), known.last))
+            term = known.term(index) if index >= known.first else 1
+            return GroupWrite(group, replica, truncate=(index, term))
+        if kind == "hard":
+            numbers = data.draw(st.tuples(*[st.integers(0, 2**64 - 1)] * 3))
+            return GroupWrite(group, replica, HardState(*numbers))
+        if kind == "point":
+            index = known.last + data.draw(st.integers(0, 5))
+            point = (index, known.last_term, ConfState(voters=(index,), auto_leave=True))
+            entries = make_entries(index + 1, data.draw(st.integers(0, 2)), known.last_term)
+            write = appended(group, entries, replica_id=replica) if entries else GroupWrite(group, replica)
+            write.snapshot_point = point
+            return write
+        return GroupWrite(group, replica, tombstone=True)
+
+    def draw_append(
+        self, data: st.DataObject, model: Model, group: int, first: int, rise: int = 0
+    ) -> GroupWrite:
+        known = model.groups[group]
+        term = known.last_term + rise + data.draw(st.sampled_from([0, 0, 0, 1]))
+        count = data.draw(st.integers(1, 5))
+        size = data.draw(SIZES)
+        entries: list[Entry] = list(make_entries(first, count, term, size))
+        if data.draw(st.booleans()):
+            entries += make_entries(first + count, 2, term + 2)
+        hard_state = HardState(term, 1, first) if data.draw(st.booleans()) else None
+        return appended(group, entries, hard_state, known.birth.replica_id)
+
+    @precondition(lambda self: self.flying)
+    @rule(finish=st.booleans())
+    def commit(self, finish: bool) -> None:
+        batch, self.durable = self.flying[0]
+        self.store.commit(batch)
+        del self.flying[0]
+        self.to_finish.append(batch)
+        if finish:
+            self.finish()
+
+    @precondition(lambda self: self.to_finish)
+    @rule()
+    def finish(self) -> None:
+        for batch in self.to_finish:
+            self.store.finish(batch)
+        self.to_finish.clear()
+
+    @precondition(lambda self: self.flying)
+    @rule()
+    def fail(self) -> None:
+        """The oldest commit fails, what is behind it cannot commit; then life goes on."""
+        self.environment.fail = True
+        for batch, _ in self.flying:
+            with pytest.raises(StorageFailed):
+                self.store.commit(batch)
+        if self.to_finish:
+            self.finish()
+        self.store.roll_back([batch for batch, _ in self.flying])
+        self.flying.clear()
+        self.durable.check(self.store)
+        with pytest.raises(Closed):
+            self.store.stage([])
+        self.store.resume()
+
+    @rule()
+    def crash(self) -> None:
+        """What was not committed is gone, everything else is there."""
+        self.flying.clear()
+        self.to_finish.clear()
+        self.store.close()
+        self.open()
+
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        """Any part of a log, under any limit."""
+        groups = [group for group, known in self.now.groups.items() if known.entries]
+        if not groups:
+            return
+        group = data.draw(st.sampled_from(groups))
+        known = self.now.groups[group]
+        low = data.draw(st.integers(known.first, known.last))
+        high = data.draw(st.integers(low, known.last + 1))
+        limit = data.draw(st.sampled_from([None, 0, 50, 500, 100_000]))
+        wanted = limit_size(known.entries[low - known.first : high - known.first], limit)
+        assert list(self.store.group(group).entries(low, high, limit)) == list(wanted)
+
+    @invariant()
+    def shows_what_was_staged(self) -> None:
+        if hasattr(self, "store"):
+            self.now.check(self.store)
+
+
+TestStoreAgainstModel = StoreAgainstModel.TestCase
+TestStoreAgainstModel.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
