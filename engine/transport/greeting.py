@@ -11,6 +11,7 @@ from ...native.frames import seal
 from ..errors import Error, InvalidArgument, Overloaded
 from .admission import Admission
 from .connection import Connection
+from .framing import BadStream
 from .hello import Hello, HelloKind, decode_hello, encode_hello
 from .kinds import FrameKind
 from .refusal import decode_refusal
@@ -142,8 +143,8 @@ class OutboundGreeting:
     def lost(self, connection: Connection, /) -> None:
         """See :class:`~.connection.Sink`."""
         self._desk.forget(connection)
-        if isinstance(connection.error, Error):
-            self._tell(connection.error)  # what answered was no hello, or there was no answer
+        if isinstance(connection.error, BadStream):
+            self._tell(connection.error)  # what answered does not speak this protocol
 
     def _tell(self, error: Error) -> None:
         if not self._told:

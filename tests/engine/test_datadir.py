@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -30,6 +31,8 @@ DIGEST = b"\x01" * 32
 UUID = bytes(range(16))
 KIB = 1024
 
+needs_fallocate = pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no posix_fallocate here")
+
 
 def open_dir(
     path: Path, node_id: int = 1, name: str = "demo", digest: bytes = DIGEST, ballast: int = 64 * KIB
@@ -55,7 +58,7 @@ def test_a_new_directory_has_an_identity_and_its_places(tmp_path: Path):
         assert len(data.store_uuid) == 16
         assert data.log_path.is_dir()
         assert data.state_path.is_dir()
-        assert (data.path / "ballast").stat().st_size == 64 * KIB
+        assert not hasattr(os, "posix_fallocate") or (data.path / "ballast").stat().st_size == 64 * KIB
         assert data.path.stat().st_mode & 0o777 == 0o700
         assert (data.path / "node").stat().st_mode & 0o777 == 0o600
 
@@ -83,7 +86,7 @@ def test_the_incarnation_is_durable_before_open_returns(tmp_path: Path, monkeypa
     real_fsync, real_replace = os.fsync, Path.replace
 
     def fsync(descriptor: int) -> None:
-        events.append("sync " + Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        events.append("sync directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
         real_fsync(descriptor)
 
     def rename(self: Path, target: Path) -> Path:
@@ -95,7 +98,7 @@ def test_the_incarnation_is_durable_before_open_returns(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", rename)
     open_dir(path).close()
-    assert events == ["sync node.new", "rename node.new", "sync node"]
+    assert events == ["sync file", "rename node.new", "sync directory"]
 
 
 class Crash(Exception):
@@ -273,6 +276,7 @@ def test_the_lock_of_a_killed_process_is_free(home: Path):
         assert data.incarnation == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # other threads are the test runner's
 def test_use_after_fork_is_refused_and_the_parent_keeps_its_lock(home: Path):
     """The child gets a typed error, and closing there does not unlock the parent's directory."""
     with open_dir(home) as data:
@@ -365,6 +369,7 @@ def test_node_ids_have_bounds(tmp_path: Path, node_id: int):
     assert not (tmp_path / "node").exists()
 
 
+@needs_fallocate
 def test_the_ballast_is_given_back_and_set_aside_again(home: Path):
     """Releasing twice says so, and so does restoring."""
     with open_dir(home) as data:
@@ -379,6 +384,6 @@ def test_the_ballast_is_skipped_where_space_is_short(tmp_path: Path, monkeypatch
     """A small disk is not filled with ballast, and one that is full in the end does not fail the start."""
     with open_dir(tmp_path / "a", ballast=1 << 62) as data:
         assert not (data.path / "ballast").exists()
-    monkeypatch.setattr(os, "posix_fallocate", failing(errno.ENOSPC))
+    monkeypatch.setattr(os, "posix_fallocate", failing(errno.ENOSPC), raising=False)
     with open_dir(tmp_path / "b") as data:
         assert not (data.path / "ballast").exists()
