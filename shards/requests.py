@@ -16,6 +16,8 @@ from ..engine.errors import Error, InvalidArgument, NotLeader, Overloaded
 
 Scalar = bytes | str | int | float | bool | None
 
+_SCALARS: Final = frozenset({bytes, str, int, float, bool, type(None)})
+
 ITEM_FIELDS: Final = 200_000
 """Fields of one item: an atomic batch of the smallest writes stays far below."""
 FRAME_BYTES: Final = 1 << 20
@@ -150,8 +152,8 @@ def _items(payload: bytes) -> Iterator[list[Scalar]]:
             if not 2 <= count <= ITEM_FIELDS:
                 raise Malformed(f"an item has {count} fields")
             fields = [unpacker.unpack() for _ in range(count)]
-            if any(isinstance(field, list | dict) for field in fields):
-                raise Malformed("an item nests")
+            if not _SCALARS.issuperset(map(type, fields)):
+                raise Malformed("an item holds something that is no scalar")
             yield fields
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         if isinstance(error, Malformed):

@@ -51,7 +51,7 @@ class Store:
     ) -> None:
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="multiraft", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="multiraft", daemon=True)
         self._thread.start()
         self._engine: Engine | None = None
         try:
@@ -169,10 +169,20 @@ class Store:
             future.cancel()
             raise
 
+    def _run_loop(self) -> None:
+        """The life of the thread: the loop, and the end of what the loop has started."""
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
 
 
 class StoreBatch:
