@@ -20,8 +20,8 @@ class Progress:
     """A member's log as the leader believes it to be.
 
     Invariants: ``match < next``; in REPLICATE the window covers entries in (match, next);
-    in SNAPSHOT ``next == pending_snapshot + 1`` until an answer moves it; ``sent_commit`` never exceeds the
-    leader's commit and is a hint only. `match` never falls within one leadership.
+    in SNAPSHOT ``next == pending_snapshot + 1`` until an answer moves it. `match` never falls within one
+    leadership. `sent_commit` is a hint only, and never exceeds the leader's commit.
     """
 
     __slots__ = (

@@ -46,20 +46,19 @@ class Storage(Protocol):
 class MemoryStorage:
     """A storage that forgets with the process; for tests, and to see what a real one has to do."""
 
-    __slots__ = ("_boundary_term", "_conf_state", "_entries", "_first_index", "_hard_state", "_snapshot")
+    __slots__ = ("_boundary_term", "_entries", "_first_index", "_hard_state", "_snapshot")
 
     def __init__(self, conf_state: ConfState | None = None) -> None:
         """Begin with an empty log, for a group of the given members."""
         self._hard_state = HardState()
-        self._conf_state = conf_state or ConfState()
-        self._snapshot = Snapshot()
+        self._snapshot = Snapshot(conf_state=conf_state or ConfState())
         self._first_index = 1
         self._boundary_term = 0
         self._entries: list[Entry] = []
 
     def initial_state(self) -> tuple[HardState, ConfState]:
         """The hard state set last, and the members of the snapshot stored last."""
-        return self._hard_state, self._conf_state
+        return self._hard_state, self._snapshot.conf_state
 
     def first_index(self) -> int:
         """See `Storage.first_index`."""
@@ -110,7 +109,6 @@ class MemoryStorage:
         if snapshot.index <= self._snapshot.index:
             raise SnapshotOutOfDate(snapshot.index, self._snapshot.index)
         self._snapshot = snapshot
-        self._conf_state = snapshot.conf_state
         self._first_index = snapshot.index + 1
         self._boundary_term = snapshot.term
         self._entries = []
