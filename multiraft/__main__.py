@@ -1,7 +1,6 @@
 """The command ``multiraft`` (also ``python -m multiraft``), which the extra ``cli`` makes work."""
 
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 
 NEEDED = ("typer", "rich", "psutil")
@@ -12,7 +11,9 @@ def main() -> int:
     if any(find_spec(package) is None for package in NEEDED):
         sys.stderr.write("multiraft: the command line needs the extra cli: pip install 'multiraft[cli]'\n")
         return 2
-    import_module("multiraft.shards.cli.app").main()
+    from .shards.cli.app import main as run_command_line  # noqa: PLC0415 - it needs the extra
+
+    run_command_line()
     return 0
 
 

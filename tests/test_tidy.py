@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,21 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def source(path: Path) -> Source:
+    """The file, parsed at most once for all rules."""
+    return Source(name(path), path.read_text())
+
+
 def rule_name(rule: object) -> str:
     return getattr(rule, "__name__", "")
 
 
 @pytest.mark.parametrize("rule", SCOPES, ids=rule_name)
 def test_rule_holds_everywhere(rule: Rule):
-    sources = [Source(name(path), path.read_text()) for path in tracked(*SCOPES[rule])]
+    sources = [source(path) for path in tracked(*SCOPES[rule])]
     assert sources
-    broken = [violation for source in sources for violation in rule(source)]
+    broken = [violation for file in sources for violation in rule(file)]
     assert not broken, "\n".join([str(rule.__doc__), *broken])
 
 
