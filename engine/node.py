@@ -5,17 +5,15 @@ nothing: the shell around it (:mod:`multiraft.engine.host`) collects inputs and 
 the simulator calls the very same function.
 """
 
-import logging
 import random
-from collections.abc import Iterable
 from typing import Any
 
 from ..native.errors import BadFrame
-from ..raft.errors import PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from ..raft.ready import Ready
 from .config import EngineConfig
+from .delivery import Delivery
 from .errors import Corruption, Error, Overloaded
 from .flusher import Flusher
 from .held import Held
@@ -29,9 +27,7 @@ from .runs import Runs
 from .statemachine.store import StateStore
 from .ticker import Ticker
 from .turn import Effects, Inputs, Turn
-from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received, read_frame
-
-logger = logging.getLogger("multiraft.node")
+from .wire import read_frame
 
 
 class Node:
@@ -59,16 +55,13 @@ class Node:
         self.config = config
         self.log = log
         self.state = state
-        self.directory_index = 0
-        """The applied index of this node's directory; the directory's machine moves it."""
         self.replicas = Replicas(config, log, state, machines, seed)
         self.parking = Parking(config.parked_bytes, config.parked_ms / 1000)
         self.ticker = Ticker(now, config.tick_ms / 1000, config.beat_ms / 1000)
-        self.messages_refused = 0
-        """Messages dropped because they name another replica, or come from the wrong node."""
         self._running = self.replicas.running
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
+        self._delivery = Delivery(self.replicas, self.parking, self._active)
         self._held = Held()
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
@@ -86,6 +79,20 @@ class Node:
             if designated or replica.is_alone:
                 replica.raw.force_election()
                 self._activate(replica)
+
+    @property
+    def directory_index(self) -> int:
+        """The version of this node's directory; the directory's machine moves it."""
+        return self._delivery.directory_index
+
+    @directory_index.setter
+    def directory_index(self, version: int) -> None:
+        self._delivery.directory_index = version
+
+    @property
+    def messages_refused(self) -> int:
+        """Messages dropped because they name another replica, or come from the wrong node."""
+        return self._delivery.refused
 
     # -- the turn --------------------------------------------------------------------------------
 
@@ -132,7 +139,7 @@ class Node:
             self.log.finish(batch)
             self._births.durable(batch.seq)
             for replica, messages in self._held.durable(batch.seq):
-                self._deliver(turn, replica, messages)
+                self._delivery.deliver(turn, replica, messages)
 
     def _note_flushed(self, inputs: Inputs) -> None:
         """Applied state is on disk: logs may be cut, and snapshots may take the place of logs."""
@@ -153,7 +160,7 @@ class Node:
                 replica.raw.force_election()
             self._activate(replica)
             for parked in self.parking.take(birth.group):
-                self._receive(turn, parked.node, parked.directory_index, parked.received)
+                self._delivery.receive(turn, parked.node, parked.directory_index, parked.received)
 
     # -- phases: what peers and callers want -----------------------------------------------------
 
@@ -165,59 +172,13 @@ class Node:
                 turn.effects.hang_up.append((node, Corruption(f"node {node} sent a bad frame: {error}")))
                 continue
             for received in rows:
-                self._receive(turn, node, directory_index, received)
-
-    def _receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
-        replica = self._running.get(received.group)
-        if replica is None:
-            self._receive_unknown(turn, node, directory_index, received)
-            return
-        message = received.message
-        if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
-            self.messages_refused += received.kind != UNKNOWN_GROUP
-            return
-        if received.run:
-            turn.runs.received(received.group, message.entries, received.run)
-        if received.kind == COMMIT_NOTICE:
-            replica.raw.step_commit_notice(message.from_, message.term, message.commit)
-            self._activate(replica)
-        elif received.kind != UNKNOWN_GROUP:
-            self._step(replica, message)
-
-    def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
-        """A message for a group that does not run here: early, or lost, or none of ours."""
-        group = received.group
-        if received.kind == UNKNOWN_GROUP or group in self.replicas.lost:
-            return
-        if directory_index > self.directory_index or group in self._births:
-            self.parking.park(node, directory_index, received, turn.now)
-        else:
-            turn.outbox.add_unknown(node, group, received.message.from_)
-
-    def _step(self, replica: Replica, message: Message) -> None:
-        try:
-            replica.raw.step(message)
-        except (CoreDropped, PeerNotFound) as error:
-            logger.debug("group %d: %s", replica.group, error)
-        except RaftError as error:
-            self._active.pop(replica.group, None)
-            self.replicas.fence(replica, error)
-            return
-        self._activate(replica)
+                self._delivery.receive(turn, node, directory_index, received)
 
     def _note_lost_peers(self, inputs: Inputs) -> None:
         for node in inputs.peers_lost:
-            self._unreachable(node, self._running)
+            self._delivery.unreachable(node, self._running)
         for node, groups in inputs.frames_dropped:
-            self._unreachable(node, groups)
-
-    def _unreachable(self, node: int, groups: Iterable[int]) -> None:
-        for group in list(groups):
-            replica = self._running.get(group)
-            peer = None if replica is None else replica.replica_of_node.get(node)
-            if replica is not None and peer is not None and replica.leads:
-                replica.raw.report_unreachable(peer)
-                replica.raw.report_snapshot(peer, ok=False)
+            self._delivery.unreachable(node, groups)
 
     def _take_requests(self, turn: Turn, inputs: Inputs) -> None:
         answers = turn.effects.answers
@@ -246,10 +207,7 @@ class Node:
                 if replica.raw.tick():
                     self._activate(replica)
         if due:
-            self.parking.expire(turn.now)
-            for parked in self.parking.unfounded(self.directory_index, self.replicas.expects):
-                group, sender = parked.received.group, parked.received.message.from_
-                turn.outbox.add_unknown(parked.node, group, sender)
+            self._delivery.forget_unfounded(turn)
 
     # -- phases: what Raft wants -----------------------------------------------------------------
 
@@ -261,7 +219,8 @@ class Node:
         """
         if self._writer_is_busy():
             return
-        active, self._active = self._active, {}
+        active = dict(self._active)
+        self._active.clear()
         system = active.pop(SYSTEM_GROUP, None)
         if system is not None:
             self._serve(turn, system)
@@ -328,7 +287,7 @@ class Node:
             if message.type is MsgType.VOTE:
                 held.append(message)
             else:
-                self._send(turn, replica, message)
+                self._delivery.send(turn, replica, message)
         for notice in ready.commit_notices:
             node = replica.nodes.get(notice.to)
             if node is not None:
@@ -342,22 +301,7 @@ class Node:
             turn.writes.append((write, replica))
             turn.held.append((replica, held))
         elif held and not self._held.behind(replica, held):
-            self._deliver(turn, replica, held)
-
-    def _deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
-        """Messages whose condition is met: to this replica itself, or to its peers."""
-        for message in messages:
-            if message.to == replica.replica_id:
-                self._step(replica, message)
-            else:
-                self._send(turn, replica, message)
-
-    def _send(self, turn: Turn, replica: Replica, message: Message) -> None:
-        node = replica.nodes.get(message.to)
-        if node is None:
-            logger.debug("group %d: no node holds replica %d", replica.group, message.to)
-        else:
-            turn.outbox.add(node, replica.group, message)
+            self._delivery.deliver(turn, replica, held)
 
     # -- phases: what becomes durable, and what may be seen --------------------------------------
 

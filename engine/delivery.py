@@ -1,0 +1,105 @@
+"""Messages in and out of replicas: checked, stepped, parked, refused, sent."""
+
+import logging
+from collections.abc import Iterable
+
+from ..raft.errors import PeerNotFound, RaftError
+from ..raft.errors import ProposalDropped as CoreDropped
+from ..raft.messages import Message
+from .parking import Parking
+from .replica import Replica
+from .replicas import Replicas
+from .turn import Turn
+from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received
+
+logger = logging.getLogger("multiraft.node")
+
+
+class Delivery:
+    """Brings messages to the replicas of a node, and theirs to the outbox of a turn."""
+
+    def __init__(self, replicas: Replicas, parking: Parking, active: dict[int, Replica]) -> None:
+        self.refused = 0
+        """Messages dropped because they name another replica, or come from the wrong node."""
+        self.directory_index = 0
+        """The version of this node's directory."""
+        self._replicas = replicas
+        self._parking = parking
+        self._active = active
+
+    def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
+        """Take in one message of a frame that ``node`` sent with its ``directory_index``.
+
+        A message names both replicas: one for a replica that this node had before, or has not yet, must
+        not reach the one it has.
+        """
+        replica = self._replicas.running.get(received.group)
+        if replica is None:
+            self._receive_unknown(turn, node, directory_index, received)
+            return
+        if received.kind == UNKNOWN_GROUP:
+            return
+        message = received.message
+        if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
+            self.refused += 1
+            return
+        if received.run:
+            turn.runs.received(received.group, message.entries, received.run)
+        if received.kind == COMMIT_NOTICE:
+            replica.raw.step_commit_notice(message.from_, message.term, message.commit)
+            self._active[replica.group] = replica
+        else:
+            self.step(replica, message)
+
+    def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
+        """A message for a group that does not run here: early, or lost, or none of ours."""
+        group = received.group
+        if received.kind == UNKNOWN_GROUP or group in self._replicas.lost:
+            return
+        if directory_index > self.directory_index or self._replicas.expects(group):
+            self._parking.park(node, directory_index, received, turn.now)
+        else:
+            turn.outbox.add_unknown(node, group, received.message.from_)
+
+    def forget_unfounded(self, turn: Turn) -> None:
+        """Give up what has waited too long, or for groups that do not exist; their senders are told."""
+        self._parking.expire(turn.now)
+        for parked in self._parking.unfounded(self.directory_index, self._replicas.expects):
+            turn.outbox.add_unknown(parked.node, parked.received.group, parked.received.message.from_)
+
+    def step(self, replica: Replica, message: Message) -> None:
+        """Hand a message to its replica; one whose core can no longer go on stops, the others go on."""
+        try:
+            replica.raw.step(message)
+        except (CoreDropped, PeerNotFound) as error:
+            logger.debug("group %d: %s", replica.group, error)
+        except RaftError as error:
+            self._active.pop(replica.group, None)
+            self._replicas.fence(replica, error)
+            return
+        self._active[replica.group] = replica
+
+    def deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
+        """Messages whose condition is met: to the replica itself, or to its peers."""
+        for message in messages:
+            if message.to == replica.replica_id:
+                self.step(replica, message)
+            else:
+                self.send(turn, replica, message)
+
+    def send(self, turn: Turn, replica: Replica, message: Message) -> None:
+        """Queue a message for the node that holds its receiver."""
+        node = replica.nodes.get(message.to)
+        if node is None:
+            logger.debug("group %d: no node holds replica %d", replica.group, message.to)
+        else:
+            turn.outbox.add(node, replica.group, message)
+
+    def unreachable(self, node: int, groups: Iterable[int]) -> None:
+        """Tell the leaders among these groups that what they sent to ``node`` is lost."""
+        for group in list(groups):
+            replica = self._replicas.running.get(group)
+            peer = None if replica is None else replica.replica_of_node.get(node)
+            if replica is not None and peer is not None and replica.leads:
+                replica.raw.report_unreachable(peer)
+                replica.raw.report_snapshot(peer, ok=False)
