@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import typer
 
 from . import keys, ranges
+from .demo import demo
 from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
 from .serve import serve
 from .status import status
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+app.command("demo")(demo)
 app.command("serve")(serve)
 app.command("status")(status)
 app.command("put")(keys.put)

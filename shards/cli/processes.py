@@ -161,6 +161,10 @@ class NodeProcesses:
         """Wait for the end of a node's process; returns its status."""
         return self.nodes[node].wait()
 
+    def ended(self) -> list[tuple[int, str]]:
+        """The nodes that do not run, with the last line that each wrote."""
+        return [(node, one.last_words()) for node, one in self.nodes.items() if not one.alive]
+
     def stop(self, timeout: float = 30.0) -> None:
         """End every node cleanly (SIGTERM); those that take longer than ``timeout`` seconds are killed."""
         running = [process for process in self.nodes.values() if process.alive]

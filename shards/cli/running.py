@@ -23,6 +23,19 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
+async def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run coroutines at once and return their results in order; the first error cancels the others."""
+    import asyncio  # noqa: PLC0415 # `--help` must not pay for it
+
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
     """The event loops of uvloop if the extra ``fast`` is installed, else None: asyncio's own."""
     if find_spec("uvloop") is None:
