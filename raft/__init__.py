@@ -1,19 +1,22 @@
 """The consensus core: one replica of one Raft group, without a clock, a thread or any I/O.
 
-It decides; its host acts. A `RawNode` takes in ticks, messages and proposals, and hands out work as a `Ready`.
-Its behaviour is that of etcd's Raft library, to the letter of the recorded scenarios under `tests/raft`;
-section numbers in comments are those of the Raft thesis and, up to §8, the paper. The host has four duties:
+It decides; its host acts. A `RawNode` takes in ticks, messages and proposals, and hands out work as a
+`Ready`. Its behaviour is that of etcd's Raft library, to the letter of the recorded scenarios that
+`tests/raft/scenarios.py` runs; section numbers in comments are those of the Raft paper up to §8, and of the
+thesis beyond. The host has four duties:
 
 1. *Tick* it at a steady pace, and step every message that arrives for it.
-2. *Persist*: what a Ready brings (snapshot, then entries, then hard state) goes to stable storage as one unit,
-   in the order handed out. Only then are its `messages_after_append` due, those to the replica itself included.
-3. *Send* `messages` at once. They may be lost, doubled or reordered.
-4. *Apply* `committed_entries` in order and say so. A configuration change among them is applied by
-   `RawNode.apply_conf_change` as well.
+2. *Persist*: what a Ready brings (snapshot, then entries, then hard state) goes to stable storage as one
+   unit, in the order handed out. Only then are its `messages_after_append` due, those to the replica itself
+   included.
+3. *Send* `messages` at once. They may be lost, doubled or reordered; report what you know to be lost, and
+   for every snapshot whether it arrived.
+4. *Apply* `committed_entries` in order and say so. A configuration change among them is put into force by
+   `RawNode.apply_conf_change` as well. At start, the stored commit index must include what is applied.
 
 There are two forms. With `Config.async_storage_writes` several Readys may be on their way to the disk: every
-duty is acknowledged by a message, so nothing waits for anything else. Without, each Ready is dealt with at once
-and closed by `advance`. They are one model: `advance` steps all acknowledgements together.
+duty is acknowledged by a message, so nothing waits for anything else. Without, each Ready is dealt with at
+once and closed by `advance`. They are one model: `advance` steps all acknowledgements together.
 
 Three replicas in memory, in the synchronous form:
 

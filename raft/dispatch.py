@@ -68,7 +68,7 @@ def _settle_terms(raft: Raft, m: Message) -> bool:
         _answer_from_later_term(raft, m)
         return False
     if m.type in (MsgType.VOTE, MsgType.PRE_VOTE):
-        # A replica that was cut off, or removed, must not depose a leader that is at work (§4.2.3).
+        # A replica that was cut off, or removed, must not depose a leader that is at work (thesis §4.2.3).
         forced = m.context == election.TRANSFER_CONTEXT
         if not forced and election.in_lease(raft):
             return False

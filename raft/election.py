@@ -92,7 +92,7 @@ def campaign(raft: Raft, kind: Campaign) -> None:
 
 
 def in_lease(raft: Raft) -> bool:
-    """Whether a leader was heard of so lately that candidates are ignored (§4.2.3)."""
+    """Whether a leader was heard of so lately that candidates are ignored (thesis §4.2.3)."""
     return raft.check_quorum and raft.lead != NO_REPLICA and raft.election_elapsed < raft.config.election_tick
 
 
