@@ -2,15 +2,20 @@
 
 import logging
 from collections.abc import Iterable
+from typing import Final
 
 from ..raft.errors import PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message
+from .errors import Corruption
 from .parking import Parking
 from .replica import Replica
 from .replicas import Replicas
 from .turn import Turn
 from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received
+
+BROKEN: Final = (RaftError, AssertionError, Corruption)
+"""What a core raises that must not go on: a violated invariant, or a log that cannot be read."""
 
 logger = logging.getLogger("multiraft.node")
 
@@ -49,7 +54,7 @@ class Delivery:
             replica.raw.step_commit_notice(message.from_, message.term, message.commit)
             self._active[replica.group] = replica
         else:
-            self.step(replica, message)
+            self.step(turn, replica, message)
 
     def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """A message for a group that does not run here: early, or lost, or none of ours."""
@@ -67,23 +72,29 @@ class Delivery:
         for parked in self._parking.unfounded(self.directory_index, self._replicas.expects):
             turn.outbox.add_unknown(parked.node, parked.received.group, parked.received.message.from_)
 
-    def step(self, replica: Replica, message: Message) -> None:
+    def step(self, turn: Turn, replica: Replica, message: Message) -> None:
         """Hand a message to its replica; one whose core can no longer go on stops, the others go on."""
+        if self._replicas.running.get(replica.group) is not replica:
+            return  # fenced since the message was queued
         try:
             replica.raw.step(message)
         except (CoreDropped, PeerNotFound) as error:
             logger.debug("group %d: %s", replica.group, error)
-        except RaftError as error:
-            self._active.pop(replica.group, None)
-            self._replicas.fence(replica, error)
-            return
-        self._active[replica.group] = replica
+        except BROKEN as error:
+            self.fence(turn, replica, error)
+        else:
+            self._active[replica.group] = replica
+
+    def fence(self, turn: Turn, replica: Replica, error: Exception) -> None:
+        """Going on with this replica would break a promise: it stops, and those who wait for it learn why."""
+        self._active.pop(replica.group, None)
+        turn.effects.answers += self._replicas.fence(replica, error)
 
     def deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
         """Messages whose condition is met: to the replica itself, or to its peers."""
         for message in messages:
             if message.to == replica.replica_id:
-                self.step(replica, message)
+                self.step(turn, replica, message)
             else:
                 self.send(turn, replica, message)
 

@@ -13,7 +13,7 @@ from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from ..raft.ready import Ready
 from .config import EngineConfig
-from .delivery import Delivery
+from .delivery import BROKEN, Delivery
 from .errors import Corruption, Error, Overloaded
 from .flusher import Flusher
 from .held import Held
@@ -222,13 +222,15 @@ class Node:
         active = dict(self._active)
         self._active.clear()
         system = active.pop(SYSTEM_GROUP, None)
-        if system is not None:
-            self._serve(turn, system)
-        for replica in active.values():
-            self._serve(turn, replica)
+        for replica in [*([system] if system else []), *active.values()]:
+            try:
+                self._serve(turn, replica)
+            except BROKEN as error:
+                self._delivery.fence(turn, replica, error)
         installed, self._installed = self._installed, []
         for replica in installed:
-            self._finish_install(turn, replica)
+            if self._running.get(replica.group) is replica:
+                self._finish_install(turn, replica)
 
     def _serve(self, turn: Turn, replica: Replica) -> None:
         if replica.proposals.queued:
@@ -333,6 +335,8 @@ class Node:
         """Apply what is committed and durable here, then answer the reads that waited for it."""
         answers = turn.effects.answers
         for replica, entries in turn.to_apply:
+            if self._running.get(replica.group) is not replica:
+                continue
             if entries and replica.quarantine is None:
                 replica.apply(entries, answers)
                 self._flusher.note_applied(replica)

@@ -5,12 +5,12 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from ..raft.errors import RaftError
 from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
 from .errors import Corruption, Error, NotLeader, Quarantined
 from .logstore.port import Birth, GroupWrite, LogStore
+from .pending import Answer
 from .replica import Replica
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Applied, StateStore
@@ -100,12 +100,13 @@ class Replicas:
         logger.error("group %d: %s", group, error)
         self.lost[group] = error
 
-    def fence(self, replica: Replica, error: RaftError) -> None:
-        """The core says that going on would break a promise: this replica stops, the others go on."""
-        reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error))
+    def fence(self, replica: Replica, error: Exception) -> list[Answer]:
+        """Stop one replica for good; returns the answers to those who wait for it."""
+        reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error) or repr(error))
         reason.__cause__ = error
         del self.running[replica.group]
         self.declare_lost(replica.group, reason)
+        return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
 
     def refusal(self, group: int) -> Error:
         """Why this node cannot serve the group now."""

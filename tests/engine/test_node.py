@@ -413,6 +413,33 @@ def test_a_machine_that_raises_harms_only_its_own_group(nodes: Nodes):
     assert nodes[2].machine(GROUP).get(b"a") == b"1"
 
 
+class Broken:
+    """A core whose invariant is violated as soon as it is touched."""
+
+    def __init__(self, raw):
+        self.raft = raw.raft
+
+    def __getattr__(self, name):
+        raise AssertionError("match < next")
+
+
+def test_a_violated_invariant_stops_its_own_group_only(nodes: Nodes):
+    """Who waits there learns why; the other groups of the node go on."""
+    nodes.create(GROUP + 1)
+    nodes.settle()
+    nodes[1].propose(GROUP, put(b"a", b"1"))
+    nodes[1].turn()
+    nodes[1].replica(GROUP).raw = Broken(nodes[1].replica(GROUP).raw)
+    nodes[1].propose(GROUP + 1, put(b"a", b"1"), token="other")
+    nodes.settle()
+    assert isinstance(nodes[1].answer(), OutcomeUnknown)
+    assert isinstance(nodes[1].node.replicas.lost[GROUP], Quarantined)
+    assert nodes[1].answer("other") == [None]
+    nodes[1].propose(GROUP, put(b"a", b"2"), token="later")
+    nodes[1].turn()
+    assert isinstance(nodes[1].answer("later"), Quarantined)
+
+
 def test_a_state_beyond_the_log_is_a_lost_log():
     """Applied entries that the log no longer has: the replica must not vote as if it had them."""
     nodes = Nodes(1)
