@@ -117,8 +117,8 @@ class Load:
         """Let the rows go that were kept back; return when puts into these ranges are under way."""
         self._queue.extendleft(self.first_rows)
         self._released.set()
-        while not self.unfinished(ranges):  # the writers take them in the next pass of the loop
-            await asyncio.sleep(0)  # an event for every change of a count would cost more
+        while not self.unfinished(ranges):  # noqa: ASYNC110 # the writers begin in the next pass of the loop
+            await asyncio.sleep(0)
         for _ in range(PASSES):
             await asyncio.sleep(0)
 

@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def least_led(self) -> int:
-        """Ranges that the killed node must lead: a quarter; of five nodes, where none may have that, a fifth."""
+        """Ranges that the killed node must lead: a quarter, or a fifth if there are five nodes."""
         return math.ceil(self.ranges / max(4, self.nodes))
 
 
