@@ -17,7 +17,7 @@ vanished is noticed.
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -31,6 +31,9 @@ _HEADER: Final = struct.Struct("<BBHIQQQ")
 _SECTION: Final = struct.Struct("<BBHIQ")
 _ROW_MIN: Final = 8 + 8 + 4 + 1
 
+PART_HARD_STATE: Final = 1
+PART_TRUNCATION: Final = 2
+
 
 class SectionKind(IntEnum):
     """What the rows of a section are."""
@@ -38,13 +41,6 @@ class SectionKind(IntEnum):
     APPEND = 1
     REWRITE = 2
     META = 3
-
-
-class Part(IntFlag):
-    """What a row has besides its run."""
-
-    HARD_STATE = 1
-    TRUNCATION = 2
 
 
 class BadBatch(ValueError):
@@ -169,9 +165,9 @@ class Rows(NamedTuple):
             columns.groups, columns.replicas, origins, columns.lengths, columns.parts, strict=True
         ):
             hard_state = truncation = None
-            if parts & Part.HARD_STATE:
+            if parts & PART_HARD_STATE:
                 hard_state = HardState(next(hard_states), next(hard_states), next(hard_states))
-            if parts & Part.TRUNCATION:
+            if parts & PART_TRUNCATION:
                 truncation = (next(truncations), next(truncations))
             yield Row(group, replica, origin, hard_state, truncation, at, length)
             at += length
@@ -229,8 +225,8 @@ def _decode_rows(reader: "_Reader", rows: int, *, has_origins: bool) -> Rows:
     lengths, parts = reader.u32s(rows), reader.u8s(rows)
     runs_at = reader.at
     reader.skip(_even(sum(lengths)))
-    hard_states = reader.u64s(3 * sum(part & Part.HARD_STATE for part in parts))
-    truncations = reader.u64s(2 * sum(part & Part.TRUNCATION for part in parts) // Part.TRUNCATION)
+    hard_states = reader.u64s(3 * _count(parts, PART_HARD_STATE))
+    truncations = reader.u64s(2 * _count(parts, PART_TRUNCATION))
     return Rows(RowColumns(groups, replicas, lengths, parts, hard_states, truncations, origins), runs_at)
 
 
@@ -283,6 +279,11 @@ class _Reader:
 def flat(tuples: Sequence[tuple[int, ...]]) -> list[int]:
     """The numbers of all tuples in a row: how a column of several numbers is stored."""
     return list(chain.from_iterable(tuples))
+
+
+def _count(parts: bytes, part: int) -> int:
+    """How many rows have the part."""
+    return sum(1 for bits in parts if bits & part)
 
 
 def _u64s(numbers: Sequence[int]) -> bytes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ...raft.entry import Entry
 from ...raft.errors import Misuse
 from ...raft.state import ConfState, HardState
-from .index import GroupIndex, Kept, place, placed_bytes
+from .index import LENGTH_BITS, GroupIndex, Kept, place, placed_bytes
 from .ledger import STATE_BYTES, Ledger, StoredBatch
 from .port import Birth
 
@@ -43,12 +44,33 @@ class Change:
         self._index = index
         self._ledger = index.ledger
         self._live_bytes_before = index.ledger.live_bytes
-        self._undo: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._undo: list[tuple[Any, ...]] = []
+        """A function and its arguments each."""
+        self._died: list[int] = []
+        """The carrier of each item that lives no more, since `settle`."""
+        self._born = 0
+        self._bytes = 0
+        self._settled: list[Counter[int]] = []
+
+    def settle(self) -> None:
+        """Enter what was born and what died in the ledger, many items at a time."""
+        died = Counter(self._died)
+        del died[0]  # what follows from a birth is written nowhere
+        for carrier, items in died.items():
+            self._ledger.count(carrier, -items)
+        self._settled.append(died)
+        self._died.clear()
+        self.batch.live += self._born
+        self._ledger.live_bytes += self._bytes
+        self._born = self._bytes = 0
 
     def undo(self) -> None:
         """Take everything back. Changes are undone newest first."""
         self._ledger.restore(self.retired)
-        for restore, arguments in reversed(self._undo):
+        for died in self._settled:
+            for carrier, items in died.items():
+                self._ledger.count(carrier, items)
+        for restore, *arguments in reversed(self._undo):
             restore(*arguments)
         self._ledger.withdraw(self.seq)
         self._ledger.live_bytes = self._live_bytes_before
@@ -65,8 +87,8 @@ class Change:
             raise Misuse(f"replica {birth.replica_id} of group {group} was removed and cannot come back")
         log = GroupIndex(Kept(birth, self.seq, self.seq))
         self._index.groups[group] = log
-        self._undo.append((self._index.groups.pop, (group,)))
-        self._settle(self.seq, STATE_BYTES)
+        self._undo.append((self._index.groups.pop, group))
+        self._bear(STATE_BYTES)
         return log
 
     def bury(self, group: int, replica_id: int) -> bool:
@@ -79,10 +101,10 @@ class Change:
             if log.replica_id != replica_id:
                 raise Misuse(f"group {group} has replica {log.replica_id} here, not {replica_id}")
             del self._index.groups[group]
-            self._undo.append((self._index.groups.__setitem__, (group, log)))
+            self._undo.append((self._index.groups.__setitem__, group, log))
             self._empty(log, log.point.value[0])
             for name in STATE_NAMES:
-                self._unsettle(getattr(log, name).carrier)
+                self._forget_state(getattr(log, name).carrier)
         before = self._index.tombstones.get(group)
         if before is not None and before.value >= replica_id:
             return False
@@ -94,25 +116,32 @@ class Change:
         before = self._index.tombstones.get(group)
         self._index.tombstones[group] = tombstone
         if before is None:
-            self._undo.append((self._index.tombstones.pop, (group,)))
+            self._undo.append((self._index.tombstones.pop, group))
         else:
-            self._unsettle(before.carrier)
-            self._undo.append((self._index.tombstones.__setitem__, (group, before)))
-        self._settle(tombstone.carrier, STATE_BYTES)
+            self._forget_state(before.carrier)
+            self._undo.append((self._index.tombstones.__setitem__, group, before))
+        self._bear(STATE_BYTES)
 
     # -- small states ----------------------------------------------------------------------------
 
     def keep(self, log: GroupIndex, name: StateName, kept: Kept[Any]) -> None:
-        """Set a small state, or move it to another batch."""
+        """Set a small state, or move it to this batch."""
         before: Kept[Any] = getattr(log, name)
         setattr(log, name, kept)
-        self._undo.append((setattr, (log, name, before)))
-        self._unsettle(before.carrier)
-        self._settle(kept.carrier, STATE_BYTES)
+        self._undo.append((setattr, log, name, before))
+        self._forget_state(before.carrier)
+        self._bear(STATE_BYTES)
 
     def set_hard_state(self, log: GroupIndex, hard_state: HardState) -> None:
-        """Term, vote and commit of a replica."""
-        self.keep(log, "hard_state", Kept(hard_state, self.seq, self.seq))
+        """Term, vote and commit of a replica: `keep` without its generality, for it is done all the time."""
+        before = log.hard_state
+        log.hard_state = Kept(hard_state, self.seq, self.seq)
+        self._undo.append((_restore_hard_state, log, before))
+        carrier = before.carrier
+        self._died.append(carrier)
+        self._born += 1
+        if not carrier:
+            self._bytes += STATE_BYTES
 
     def reset(self, log: GroupIndex, index: int, term: int, conf_state: ConfState) -> None:
         """The log is emptied and stands at a snapshot."""
@@ -125,11 +154,11 @@ class Change:
         if index < log.first_index:
             return
         if log.last_index < index or log.term(index) != term:
-            raise Misuse(f"group {log.birth.value.group}: no entry ({index}, term {term}) to truncate at")
+            raise Misuse(f"group {_name(log)}: no entry ({index}, term {term}) to truncate at")
         dropped = bisect_right(log.firsts, index + 1) - 1 if index < log.last_index else len(log.firsts)
         if dropped > 0:
             columns = (log.firsts[:dropped], log.carriers[:dropped], log.places[:dropped])
-            self._undo.append((_prepend, (log, columns)))
+            self._undo.append((_prepend, log, columns))
             self._forget(log, 0, dropped)
             del log.firsts[:dropped], log.carriers[:dropped], log.places[:dropped]
         self._drop_terms(log, index + 1)
@@ -140,36 +169,35 @@ class Change:
     def append(self, log: GroupIndex, entries: Sequence[Entry], run_at: int, run_length: int) -> None:
         """Entries follow, or replace all from their first index on. `Misuse` if they leave a gap."""
         first = entries[0].index
-        if first <= log.last_index:
+        last_index = log.last_index
+        if first != last_index + 1:
+            if first > last_index:
+                raise Misuse(f"group {_name(log)}: entries from {first} leave a gap behind {last_index}")
             self._cut(log, first)
-        elif first != log.last_index + 1:
-            raise Misuse(
-                f"group {log.birth.value.group}: entries from {first} leave a gap behind {log.last_index}"
-            )
-        self._undo.append((_unappend, (log, len(log.terms), log.last_index)))
+        terms = log.terms
+        self._undo.append((_unappend, log, len(terms), log.last_index))
         log.firsts.append(first)
         log.carriers.append(self.seq)
-        log.places.append(place(run_at, run_length))
+        log.places.append(run_at << LENGTH_BITS | run_length)
         last = entries[-1]
-        if last.term != log.last_term or not log.terms:
+        if not terms or terms[-1] != last.term:
             _note_terms(log, entries)
         log.last_index = last.index
-        self._settle(self.seq, run_length)
+        self._born += 1
+        self._bytes += run_length
 
     def move_run(self, log: GroupIndex, position: int, first: int, run_at: int, run_length: int) -> None:
         """A segment's live part now stands in this batch, as a run that begins with `first`."""
         old = (log.firsts[position], log.carriers[position], log.places[position])
-        self._undo.append((_put_segment, (log, position, old)))
+        self._undo.append((_put_segment, log, position, old))
         self._forget(log, position, position + 1)
         _put_segment(log, position, (first, self.seq, place(run_at, run_length)))
-        self._settle(self.seq, run_length)
+        self._bear(run_length)
 
     def _cut(self, log: GroupIndex, first: int) -> None:
         """Entries from `first` on are replaced: drop them."""
         if first < log.first_index:
-            raise Misuse(
-                f"group {log.birth.value.group}: entry {first} is compacted, the first is {log.first_index}"
-            )
+            raise Misuse(f"group {_name(log)}: entry {first} is compacted, the first is {log.first_index}")
         if first == log.first_index:
             self._empty(log, first - 1)  # also a segment that begins before, in its truncated part
         else:
@@ -185,7 +213,7 @@ class Change:
         """Drop segments and terms from these positions on."""
         columns = (log.firsts[segment:], log.carriers[segment:], log.places[segment:])
         terms = (log.term_firsts[term:], log.terms[term:])
-        self._undo.append((_extend, (log, columns, terms, log.last_index)))
+        self._undo.append((_extend, log, columns, terms, log.last_index))
         self._forget(log, segment, len(log.firsts))
         del log.firsts[segment:], log.carriers[segment:], log.places[segment:]
         del log.term_firsts[term:], log.terms[term:]
@@ -194,7 +222,7 @@ class Change:
         """Forget terms that end before `first`."""
         passed = bisect_right(log.term_firsts, first) - 1 if first <= log.last_index else len(log.terms)
         if passed > 0:
-            self._undo.append((_prepend_terms, (log, log.term_firsts[:passed], log.terms[:passed])))
+            self._undo.append((_prepend_terms, log, log.term_firsts[:passed], log.terms[:passed]))
             del log.term_firsts[:passed], log.terms[:passed]
 
     # -- the account -----------------------------------------------------------------------------
@@ -203,27 +231,27 @@ class Change:
         """The oldest batch goes with this transaction."""
         self.retired.append(self._ledger.retire_head())
 
-    def _settle(self, carrier: int, size: int) -> None:
-        self._ledger.count(carrier, 1)
-        self._ledger.live_bytes += size
+    def _bear(self, size: int) -> None:
+        self._born += 1
+        self._bytes += size
 
-    def _unsettle(self, carrier: int) -> None:
+    def _forget_state(self, carrier: int) -> None:
         if carrier:
-            self._ledger.count(carrier, -1)
-            self._ledger.live_bytes -= STATE_BYTES
-            self._undo.append((self._ledger.count, (carrier, 1)))
+            self._died.append(carrier)
+            self._bytes -= STATE_BYTES
 
     def _forget(self, log: GroupIndex, start: int, stop: int) -> None:
         """The runs of these segments are dead."""
-        carriers = log.carriers[start:stop]
-        for carrier in carriers:
-            self._ledger.count(carrier, -1)
-        self._ledger.live_bytes -= placed_bytes(log.places[start:stop])
-        self._undo.append((self._revive, (carriers,)))
+        self._died.extend(log.carriers[start:stop])
+        self._bytes -= placed_bytes(log.places[start:stop])
 
-    def _revive(self, carriers: array[int]) -> None:
-        for carrier in carriers:
-            self._ledger.count(carrier, 1)
+
+def _name(log: GroupIndex) -> int:
+    return log.birth.value.group
+
+
+def _restore_hard_state(log: GroupIndex, before: Kept[HardState]) -> None:
+    log.hard_state = before
 
 
 def _note_terms(log: GroupIndex, entries: Sequence[Entry]) -> None:

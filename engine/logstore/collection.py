@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..errors import Corruption
-from .blob import BlobWriter, Contents, MetaRow, Part, Row, RowColumns, flat
+from .blob import PART_HARD_STATE, PART_TRUNCATION, BlobWriter, Contents, MetaRow, Row, RowColumns, flat
 from .change import STATE_NAMES, Change, Index, StateName
 from .chunks import chunk_key, read_header
 from .environment import Environment
@@ -48,6 +48,7 @@ class Collector:
                 break
             dead += 1
         metas = rewrite(change, blob, rescue) if rescue else []
+        change.settle()
         for _ in range(dead):
             change.retire_head()
         return metas
@@ -198,5 +199,5 @@ def _columns(rows: list[Row]) -> RowColumns:
 
 
 def _parts(row: Row) -> int:
-    hard_state = Part.HARD_STATE if row.hard_state is not None else 0
-    return hard_state | (Part.TRUNCATION if row.truncation is not None else 0)
+    hard_state = PART_HARD_STATE if row.hard_state is not None else 0
+    return hard_state | (PART_TRUNCATION if row.truncation is not None else 0)

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from ...raft.entry import Entry
 from ...raft.errors import Misuse
-from .blob import BlobWriter, MetaRow, Part, RowColumns
+from .blob import PART_HARD_STATE, PART_TRUNCATION, BlobWriter, MetaRow, RowColumns
 from .cache import ENTRY_COST
 from .change import Change, Index
 from .index import GroupIndex
 from .metas import MetaKind, SnapshotPoint, encode_birth, encode_snapshot_point
 from .port import GroupWrite
 
-_RUN_START = struct.Struct("<QI")
+_run_start = struct.Struct("<QI").unpack_from
 
 
 class Handed(NamedTuple):
@@ -43,18 +43,23 @@ def hand_over(index: Index, change: Change, blob: BlobWriter, writes: Sequence[G
         log = index.groups.get(write.group)
         if log is None or log.replica_id != write.replica_id:
             raise Misuse(f"group {write.group} has no replica {write.replica_id} here")
-        if write.entries or write.run:
-            entries[at] = _append(change, log, write, at)
-            cost += len(write.run) + ENTRY_COST * len(write.entries)
-            at += len(write.run)
+        run = write.run
+        if run or write.entries:
+            appended = write.entries if type(write.entries) is tuple else tuple(write.entries)
+            if not appended or _run_start(run) != (appended[0].index, len(appended)):
+                raise Misuse(f"group {write.group}: the run does not hold the entries that come with it")
+            change.append(log, appended, at, len(run))
+            entries[at] = appended
+            cost += len(run) + ENTRY_COST * len(appended)
+            at += len(run)
         if write.truncate is not None and write.truncate[0] >= log.first_index:
             change.truncate(log, *write.truncate)
             truncations += write.truncate
-            parts[number] |= Part.TRUNCATION
+            parts[number] |= PART_TRUNCATION
         if write.hard_state is not None:
             change.set_hard_state(log, write.hard_state)
             hard_states += write.hard_state
-            parts[number] |= Part.HARD_STATE
+            parts[number] |= PART_HARD_STATE
     columns = RowColumns(
         groups=[write.group for write in writes],
         replicas=[write.replica_id for write in writes],
@@ -65,15 +70,6 @@ def hand_over(index: Index, change: Change, blob: BlobWriter, writes: Sequence[G
     )
     blob.add_rows(columns, [write.run for write in writes])
     return Handed(metas, entries, cost)
-
-
-def _append(change: Change, log: GroupIndex, write: GroupWrite, at: int) -> Sequence[Entry]:
-    """Append a write's entries; returns them for the cache, safe from later changes of a list."""
-    entries = tuple(write.entries)
-    if not entries or _RUN_START.unpack_from(write.run) != (entries[0].index, len(entries)):
-        raise Misuse(f"group {write.group}: the run does not hold the entries that come with it")
-    change.append(log, entries, at, len(write.run))
-    return entries
 
 
 def _rare_parts(index: Index, change: Change, write: GroupWrite, number: int) -> list[MetaRow]:

@@ -12,8 +12,9 @@ from .port import Birth
 NEWBORN_POINT: Final = (1, 1)
 NEWBORN_STATE: Final = HardState(0, 0, 1)
 
-_LENGTH_BITS: Final = 32
-_LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
+LENGTH_BITS: Final = 32
+"""Of the number that packs offset and length of a run."""
+_LENGTH_MASK: Final = (1 << LENGTH_BITS) - 1
 
 T = TypeVar("T")
 
@@ -128,12 +129,12 @@ class GroupIndex:
 
 def place(run_at: int, run_length: int) -> int:
     """Offset and length of a run as one number."""
-    return run_at << _LENGTH_BITS | run_length
+    return run_at << LENGTH_BITS | run_length
 
 
 def unplace(packed: int) -> tuple[int, int]:
     """(offset, length) of a run."""
-    return packed >> _LENGTH_BITS, packed & _LENGTH_MASK
+    return packed >> LENGTH_BITS, packed & _LENGTH_MASK
 
 
 def placed_bytes(packed: "array[int]") -> int:

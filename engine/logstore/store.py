@@ -150,6 +150,7 @@ class LogStore:
     def _encode(self, change: Change, writes: Sequence[GroupWrite]) -> StagedBatch:
         writer = BlobWriter()
         handed = hand_over(self._index, change, writer, writes)
+        change.settle()
         metas = handed.metas + self._collector.collect(change, writer, self._last_finished)
         if metas:
             writer.add_metas(metas)

@@ -1,0 +1,126 @@
+"""Nothing is announced before it is durable, everything in order, and nothing after a failure."""
+
+import threading
+
+import pytest
+
+from multiraft.engine.errors import Closed, DiskFull, Overloaded
+from multiraft.engine.logstore.writer import LogWriter
+
+WAIT = 10.0
+
+
+class GatedStore:
+    """Commits when the test lets it."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.gates = threading.Semaphore(0)
+        self.entered = threading.Semaphore(0)
+        self.failing: dict[int, Exception] = {}
+
+    def commit(self, batch: int) -> None:
+        self.begun.append(batch)
+        self.entered.release()
+        assert self.gates.acquire(timeout=WAIT)
+        if batch in self.failing:
+            raise self.failing[batch]
+
+
+class Heard:
+    """What was announced, and on which thread."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, Exception | None]] = []
+        self.threads: set[str] = set()
+        self.news = threading.Semaphore(0)
+
+    def __call__(self, batch: int, error: Exception | None) -> None:
+        self.batches.append((batch, error))
+        self.threads.add(threading.current_thread().name)
+        self.news.release()
+
+    def wait(self) -> None:
+        assert self.news.acquire(timeout=WAIT)
+
+
+def test_a_batch_is_announced_only_after_its_commit_has_returned():
+    store, heard = GatedStore(), Heard()
+    writer = LogWriter(store, heard)
+    writer.submit(1)
+    writer.submit(2)
+    assert store.entered.acquire(timeout=WAIT)
+    assert heard.batches == []
+    assert writer.depth == 2
+    store.gates.release()
+    heard.wait()
+    assert heard.batches == [(1, None)]
+    assert store.entered.acquire(timeout=WAIT)
+    assert heard.batches == [(1, None)]
+    store.gates.release()
+    writer.close()
+    assert heard.batches == [(1, None), (2, None)]
+    assert heard.threads == {"multiraft-log-writer"}
+    assert writer.depth == 0
+
+
+def test_a_failed_commit_takes_everything_behind_it_along():
+    store, heard = GatedStore(), Heard()
+    failure = DiskFull("no space")
+    store.failing[2] = failure
+    writer = LogWriter(store, heard)
+    for batch in (1, 2, 3, 4):
+        writer.submit(batch)
+    store.gates.release(4)
+    for _ in range(4):
+        heard.wait()
+    assert heard.batches == [(1, None), (2, failure), (3, failure), (4, failure)]
+    assert store.begun == [1, 2]
+    assert writer.error is failure
+    with pytest.raises(Closed) as refused:
+        writer.submit(5)
+    assert refused.value.__cause__ is failure
+    writer.close()
+
+
+def test_the_queue_is_bounded():
+    store, heard = GatedStore(), Heard()
+    writer = LogWriter(store, heard, depth_max=2)
+    writer.submit(1)
+    assert not writer.full
+    writer.submit(2)
+    assert writer.full
+    with pytest.raises(Overloaded):
+        writer.submit(3)
+    store.gates.release(2)
+    writer.close()
+    assert heard.batches == [(1, None), (2, None)]
+
+
+def test_close_commits_what_was_submitted_and_refuses_more():
+    store, heard = GatedStore(), Heard()
+    store.gates.release(3)
+    writer = LogWriter(store, heard)
+    for batch in (1, 2, 3):
+        writer.submit(batch)
+    writer.close()
+    writer.close()
+    assert [batch for batch, _ in heard.batches] == [1, 2, 3]
+    with pytest.raises(Closed):
+        writer.submit(4)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_that_fails_stops_the_writer():
+    store = GatedStore()
+    store.gates.release(1)
+
+    def deaf(batch: int, error: Exception | None) -> None:
+        raise RuntimeError("the loop is closed")
+
+    writer = LogWriter(store, deaf)
+    writer.submit(1)
+    writer.close()
+    assert isinstance(writer.error, RuntimeError)
+    with pytest.raises(Closed):
+        writer.submit(2)
