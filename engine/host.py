@@ -68,6 +68,10 @@ class Host:
         self.longest_turn = 0.0
         """Seconds that the longest turn took."""
         self.turns = 0
+        self.log_batches = 0
+        """Batches that the log writer has committed: each is one transaction, and with durability one sync."""
+        self.state_flushes = 0
+        """Flushes of the state store: the same."""
         self._config: EngineConfig = node.config
         self._writer = writer
         self._transport = transport
@@ -201,6 +205,7 @@ class Host:
         if error is not None:
             self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
             return
+        self.log_batches += 1
         self._inputs.durable.append(batch)
         self.wake()
 
@@ -209,6 +214,7 @@ class Host:
         if error is not None:
             self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
             return
+        self.state_flushes += 1
         self._inputs.flushed.append(flush)
         self.wake()
 

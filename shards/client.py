@@ -80,7 +80,7 @@ class Client(Database):
         return list(cast("Sequence[bytes]", await self._ask(Op.LED_RANGES, [], None)))
 
     async def digests(self) -> dict[str, list[int]]:
-        """Applied index, commands applied and digest of each replica on the connected node, by group."""
+        """Applied index, commands applied and digest of each replica on the connected node, by first key."""
         fields = await self._ask(Op.DIGESTS, [], None)
         return cast("dict[str, list[int]]", json.loads(_text(fields)))
 

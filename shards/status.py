@@ -28,6 +28,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "max_term": max((one.raw.raft.term for one in ranges), default=0),
         "lost": len(node.replicas.lost),
         "longest_turn_ms": round(host.longest_turn * 1000, 3),
+        "log_batches": host.log_batches,
+        "state_flushes": host.state_flushes,
         "directory_version": node.directory_index,
     }
 
@@ -39,9 +41,12 @@ def led_ranges(node: Node) -> list[bytes]:
 
 
 def digests(node: Node) -> dict[str, list[int]]:
-    """Applied index, commands applied since the node started, and digest of the contents, per group."""
+    """Applied index, commands applied since the node started, and digest of the contents, by first key.
+
+    The first keys are hexadecimal: clients know ranges by their keys and not by their groups.
+    """
     return {
-        str(group): [one.applied.index, one.commands_applied, one.machine.digest()]
-        for group, one in node.replicas.running.items()
+        one.birth.start.hex(): [one.applied.index, one.commands_applied, one.machine.digest()]
+        for one in node.replicas.running.values()
         if isinstance(one.machine, KVMachine)
     }
