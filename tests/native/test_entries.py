@@ -4,12 +4,13 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multiraft.native._native import ffi, lib
 from multiraft.native.entries import (
     ENTRY_OVERHEAD,
     MAX_ENTRY_BYTES,
@@ -21,7 +22,7 @@ from multiraft.native.entries import (
     encode_runs,
     run_header,
 )
-from multiraft.native.errors import Damaged, Malformed, NativeError, OutOfOrder, TooLarge, TooMany
+from multiraft.native.errors import NAMES, Damaged, Malformed, NativeError, OutOfOrder, TooLarge, TooMany
 from tests.native import models
 from tests.native.strategies import runs, with_one_bit_flipped
 
@@ -173,6 +174,15 @@ def test_impossible_headers(header: tuple[int, int, int], reason: str):
         assert caught.value.reason == reason
 
 
+def test_bytes_that_no_entry_claims_are_damage():
+    """Even if the header was made to count them."""
+    run = models.encode_run(SAMPLE)
+    longer = run[:12] + struct.pack("<I", 35 + 4) + run[16:] + b"more"
+    with pytest.raises(Damaged) as caught:
+        decode_run(longer, plain)
+    assert caught.value.reason == "MR_LENGTH"
+
+
 def test_lengths_that_overflow_the_payload():
     """The table's lengths may add up to anything; the payload is what is there."""
     run = bytearray(models.encode_run(SAMPLE))
@@ -187,7 +197,7 @@ def test_lengths_that_overflow_the_payload():
 
 def test_the_largest_entry_and_one_byte_more():
     run = encode_runs([[(1, 1, 0, bytes(MAX_ENTRY_BYTES))]])[0]
-    assert len(decode_run(run, plain)[0][3]) == MAX_ENTRY_BYTES  # type: ignore[arg-type]
+    assert decode_run(run, lambda *entry: len(entry[3])) == [MAX_ENTRY_BYTES]
     with pytest.raises(TooLarge, match="entry 3"):
         encode_runs([SAMPLE, [(1, 2, 0, b""), (1, 3, 0, bytes(MAX_ENTRY_BYTES + 1))]])
 
@@ -239,7 +249,29 @@ def test_numbers_that_do_not_fit_are_refused(entry: AnyEntry):
 @pytest.mark.parametrize("data", [None, "text", 5])
 def test_payloads_must_be_bytes(data: object):
     with pytest.raises(TypeError):
-        encode_runs([[(1, 1, 0, data)]])  # type: ignore[list-item]
+        encode_runs([[(1, 1, 0, data)]])  # type: ignore[list-item] # that is the test
+
+
+def test_a_view_of_wide_items_is_refused():
+    """Its length counts items: the payload would be longer than it says."""
+    view: Any = memoryview(bytes(8)).cast("Q")
+    with pytest.raises(Malformed) as caught:
+        encode_runs([[(1, 1, 0, view)]])
+    assert caught.value.reason == "MR_LENGTH"
+
+
+@pytest.mark.parametrize("counts", [(1,), (3,), (1, 2), (2, 2**32 - 1)])
+def test_counts_that_do_not_add_up_are_refused_by_the_encoder_itself(counts: tuple[int, ...]):
+    """Not reachable from ``encode_runs``: C checks what it is given."""
+    numbers = struct.pack("<6Q", 1, 1, 1, 2, 0, 0)
+    target = ffi.new("uint8_t[]", 200)
+    cells = ffi.new("uint64_t[]", 3)
+    packed = struct.pack(f"<{len(counts)}I", *counts)
+    status = lib.mr_runs_encode(
+        packed, len(counts), numbers, b"\0\0", 2, b"", 0, target, 200, cells, cells + 2
+    )
+    assert NAMES[status] == "MR_LENGTH"
+    assert bytes(ffi.buffer(target)[:]) == bytes(200), "a failed call has written nothing"
 
 
 def test_many_runs_of_all_sizes_in_one_call():

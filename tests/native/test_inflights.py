@@ -191,6 +191,7 @@ class InflightsMachine(RuleBasedStateMachine):
         assert self.ring.full() == self.twin.full()
         assert self.contents() == self.twin.messages
         assert self.ring.capacity == self.twin.capacity
+        assert self.ring.count > 0 or self.ring._window.start == 0
 
     def contents(self):
         window = self.ring._window
@@ -198,7 +199,5 @@ class InflightsMachine(RuleBasedStateMachine):
         return [(window.records[place].index, window.records[place].bytes) for place in places]
 
 
-InflightsMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True
-)
+InflightsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestInflightsMachine = InflightsMachine.TestCase

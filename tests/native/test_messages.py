@@ -240,6 +240,27 @@ def test_contradicting_numbers_are_refused(row: list[int], bodies: list[bytes]):
         encode_messages(1, row, bodies)
 
 
+def test_lengths_that_turn_over_are_refused():
+    run = encode_runs([[(1, 1, 0, b"x")]])[0]
+    size = len(run)
+    for rows, body in [
+        ([(2**64 - 1, 1)], b""),
+        ([(size, 2**64 - size), (size, 0)], run),
+        ([(size, 2**64 - 1)], run),
+    ]:
+        numbers = [number for lengths in rows for number in (1, 2, 3, 3, 1, 0, 0, 0, 0, *lengths)]
+        with pytest.raises(Malformed) as caught:
+            encode_messages(1, numbers, [body])
+        assert caught.value.reason == "MR_LENGTH"
+
+
+@pytest.mark.parametrize("kind", [MESSAGES, SNAPSHOT])
+def test_a_payload_over_the_limit_is_refused_unread(kind: int):
+    with pytest.raises(BadFrame) as caught:
+        decode_messages(bytes(MAX_BYTES[kind] + 1), plain, kind)
+    assert caught.value.reason == "MR_TOO_LARGE"
+
+
 def test_the_error_names_the_message():
     with pytest.raises(Malformed, match="message 2 of 3"):
         encode_messages(1, [*EMPTY, *EMPTY, 1, 2, 3, 0x200, 1, 0, 0, 0, 0, 0, 0], [])
