@@ -23,13 +23,16 @@ def demo(
     ranges: Annotated[int, typer.Option(min=1, help="Ranges, cut at keys sampled from the data.")] = 64,
     input: Annotated[  # noqa: A002 # the option's name
         Path | None,
-        typer.Option(metavar="FILE.csv", help="Load this CSV file: the first column is the key."),
+        typer.Option(
+            readable=False, metavar="FILE.csv", help="Load this CSV file: the first column is the key."
+        ),
     ] = None,
     header: Annotated[
         bool, typer.Option("--header", help="The first line of the CSV file names its columns.")
     ] = False,
     keep: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the nodes' data in this directory.")
+        Path | None,
+        typer.Option(readable=False, metavar="DIR", help="Keep the nodes' data in this directory."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Repeat the choices of an earlier run: order, node, moment.")
@@ -53,8 +56,8 @@ def demo(
             note(f"{input}: {dataset.replaced} rows repeat an earlier key; the last row of each key counts")
         chosen = secrets.randbits(32) if seed is None else seed
         plan = Plan(dataset.rows, nodes, _ranges_for(len(dataset.rows), ranges), random.Random(chosen))
-        note(f"seed {chosen}")
         with workspace(keep) as root:
+            note(f"seed {chosen}")
             return run_async(run_demo(root, plan))
 
     run_command(context, work, lambda fields: _show(fields, keep))

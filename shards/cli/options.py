@@ -34,7 +34,7 @@ BeatOption = Annotated[int, typer.Option(min=1, metavar="MS", help="How often a 
 TickOption = Annotated[int, typer.Option(min=1, metavar="MS", help="The length of a Raft tick.")]
 
 DataOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="A data directory, opened in this process.")
+    Path | None, typer.Option(readable=False, metavar="DIR", help="A data directory, opened in this process.")
 ]
 NodeOption = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A running node.")]
 InsecureOption = Annotated[

@@ -27,7 +27,8 @@ def create(
         typer.Option(metavar="A B", help='Cover the keys from A up to B only; an empty B ("") has no end.'),
     ] = None,
     splits: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Cut at the keys in this file, one a line.")
+        Path | None,
+        typer.Option(readable=False, metavar="FILE", help="Cut at the keys in this file, one a line."),
     ] = None,
     replicas: Annotated[
         int | None,

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def serve(
     context: typer.Context,
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="The data directory of the node, made if missing.")
+        Path,
+        typer.Option(readable=False, metavar="DIR", help="The data directory of the node, made if missing."),
     ],
     node_id: Annotated[int, typer.Option(metavar="N", help="The id of this node, 1..2^32-1.")] = 1,
     listen: Annotated[
