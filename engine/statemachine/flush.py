@@ -1,7 +1,7 @@
 """One flush: what it takes along, and how it goes into a transaction."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 from .applied import Point, encode_point
@@ -21,8 +21,10 @@ from .records import (
     seal,
 )
 
-#: Pairs handed to the writer in one call; between two calls the loop's thread gets its turn.
-PIECE = 256
+#: A call to the writer takes at most so many pairs and bytes: between two calls the loop's thread gets its
+#: turn. Nor too few: each turn of a busy loop costs the flush a switch interval (5 ms).
+CALL_PAIRS = 512
+CALL_BYTES = 1 << 20
 
 #: So many keys of abandoned data go with one flush: about ten milliseconds of work beside the flush itself.
 RECLAIM_KEYS = 8192
@@ -74,8 +76,7 @@ def carry_out(flush: Flush, writer: Writer) -> None:
     """Put the whole flush into a transaction. May be run again, in a new transaction."""
     writer.put_many([(HEAD_KEY, seal(HEAD_KEY, encode_head(_head(flush))))])
     _write_records(flush.groups, writer)
-    for pending in sorted(flush.groups.values(), key=lambda pending: pending.prefix):
-        _write_data(pending, writer)
+    _write_data(sorted(flush.groups.values(), key=lambda pending: pending.prefix), writer)
     flush.reclaimed = _reclaim(flush.reclaim, writer)
 
 
@@ -102,7 +103,7 @@ def _delete_records(group: int, pending: Pending, writer: Writer) -> None:
         writer.delete(record_key(Kind.PREFIX, group))
     if pending.wipe or pending.checkpoint is not None:
         start, stop = checkpoint_range(group)
-        while writer.delete_range(start, stop, PIECE):
+        while writer.delete_range(start, stop, CALL_PAIRS):
             pass
 
 
@@ -119,30 +120,39 @@ def _record_pairs(group: int, pending: Pending) -> list[Pair]:
 
 def _write_checkpoint(group: int, checkpoint: tuple[Point, bytes], writer: Writer) -> None:
     pieces = checkpoint_pieces(group, *checkpoint)
-    while some := list(islice(pieces, PIECE)):
-        writer.put_many([(key, seal(key, content)) for key, content in some])
+    _put_in_pieces(((key, seal(key, content)) for key, content in pieces), writer)
 
 
-def _write_data(pending: Pending, writer: Writer) -> None:
-    entries = pending.table.entries
-    low = PREFIX.pack(pending.prefix) if entries else b""
-    pairs: list[Pair] = []
+def _write_data(layers: list[Pending], writer: Writer) -> None:
+    for layer in layers:
+        for key in [key for key, value in layer.table.entries.items() if value is None]:
+            writer.delete(PREFIX.pack(layer.prefix) + key)
+    _put_in_pieces((pair for layer in layers for pair in _data_pairs(layer)), writer)
+
+
+def _data_pairs(layer: Pending) -> Iterator[Pair]:
+    """The values of one group as they are stored, ascending."""
+    entries = layer.table.entries
+    low = PREFIX.pack(layer.prefix) if entries else b""
     for user_key in sorted(entries):
-        key, value = low + user_key, entries[user_key]
-        if value is None:
-            writer.delete(key)
-            continue
-        pairs.append((key, seal(key, value)))
-        if len(pairs) == PIECE:
-            writer.put_many(pairs)
-            pairs = []
-    if pairs:
-        writer.put_many(pairs)
+        value = entries[user_key]
+        if value is not None:
+            key = low + user_key
+            yield key, seal(key, value)
 
 
-def _put_in_pieces(pairs: list[Pair], writer: Writer) -> None:
-    for offset in range(0, len(pairs), PIECE):
-        writer.put_many(pairs[offset : offset + PIECE])
+def _put_in_pieces(pairs: Iterable[Pair], writer: Writer) -> None:
+    """Hand pairs over in pieces that take the writer about a millisecond."""
+    piece: list[Pair] = []
+    size = 0
+    for pair in pairs:
+        piece.append(pair)
+        size += len(pair[1])
+        if len(piece) >= CALL_PAIRS or size >= CALL_BYTES:
+            writer.put_many(piece)
+            piece, size = [], 0
+    if piece:
+        writer.put_many(piece)
 
 
 def _reclaim(prefixes: tuple[int, ...], writer: Writer) -> list[int]:

@@ -99,8 +99,10 @@ class KVMachine:
         """
         total = 0
         for key, value in self.store.scan(self.start, self.end):
-            # Both orders: the sum must see where a key ends and its value begins.
-            total += crc32c(value, crc32c(key)) << 32 | crc32c(key, crc32c(value))
+            # Both orders show where a key ends and its value begins, seeds let an empty pair count, and the
+            # product tells swapped values apart: a sum of mere checksums may stay the same.
+            mixed = crc32c(value, crc32c(key, 1)) << 32 | crc32c(key, crc32c(value, 2))
+            total += mixed * (mixed | 1)
         return total & 0xFFFF_FFFF_FFFF_FFFF
 
     def moved(self, epoch: int, *keys: bytes) -> RangeMoved | None:

@@ -73,6 +73,8 @@ class LmdbMedium:
     def reopen(self) -> None:
         """Close the environment and open it anew: LMDB refuses to go on after a failed meta page."""
         with self._committing:
+            if self._closed:
+                raise Closed(f"state store {self._path} is closed")
             self._environment.close()
             self._environment = self._open()
 

@@ -61,8 +61,8 @@ class StoreModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.saved = (paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.PIECE)
-        paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.PIECE = 2, 5, 3, 4
+        self.saved = (paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.CALL_PAIRS)
+        paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.CALL_PAIRS = 2, 5, 3, 4
         self.now = new_node()
         self.frozen: Node | None = None
         self.durable = new_node()
@@ -251,7 +251,9 @@ class StoreModel(RuleBasedStateMachine):
             assert_nothing_left_behind(self.store)
         finally:
             self.store.close()
-            paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.PIECE = self.saved
+            paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.CALL_PAIRS = (
+                self.saved
+            )
 
     def drain(self) -> None:
         flush = self.flush or self.store.freeze()
