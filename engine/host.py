@@ -69,9 +69,9 @@ class Host:
         """Seconds that the longest turn took."""
         self.turns = 0
         self.log_batches = 0
-        """Batches that the log writer has committed: each is one transaction, and with durability one sync."""
+        """Batches that the log writer has committed, one transaction each."""
         self.state_flushes = 0
-        """Flushes of the state store: the same."""
+        """Flushes that the state store has committed, likewise."""
         self._config: EngineConfig = node.config
         self._writer = writer
         self._transport = transport
