@@ -2,8 +2,8 @@
 
 It decides; its host acts. A `RawNode` takes in ticks, messages and proposals, and hands out work as a
 `Ready`. Its behaviour is that of etcd's Raft library, to the letter of the recorded scenarios that
-`tests/raft/scenarios.py` runs; section numbers in comments are those of the Raft paper up to §8, and of the
-thesis beyond. The host has four duties:
+`tests/raft/scenarios.py` runs; section numbers in comments are those of the Raft paper, or of the
+thesis where they say so. The host has four duties:
 
 1. *Tick* it at a steady pace, and step every message that arrives for it.
 2. *Persist*: what a Ready brings (snapshot, then entries, then hard state) goes to stable storage as one

@@ -41,7 +41,7 @@ def propose(raft: Raft, proposals: Sequence[Entry]) -> EntryId:
 
 
 def _checked_change(raft: Raft, entry: Entry) -> Entry:
-    """The proposed configuration change, or the empty entry that takes its place (§4.1, one at a time)."""
+    """The proposed configuration change, or the empty entry that takes its place (thesis §4.1)."""
     change = confchange.decode(entry)
     if change is None:
         return entry
@@ -189,7 +189,7 @@ def beat(raft: Raft) -> None:
 
 
 def check_quorum(raft: Raft) -> None:
-    """Step down if no quorum was heard of since the last check (§6.2)."""
+    """Step down if no quorum was heard of since the last check (thesis §6.2)."""
     if not raft.tracker.quorum_active():
         role.become_follower(raft, raft.term, NO_REPLICA)
     raft.tracker.mark_inactive(except_for=raft.id)
@@ -252,7 +252,7 @@ def _answer_read(raft: Raft, request: Message, index: int) -> None:
 
 
 def transfer(raft: Raft, m: Message) -> None:
-    """Hand leadership to the sender `m.from_` as soon as its log is as long as this one (§3.10)."""
+    """Hand leadership to the sender `m.from_` as soon as its log is as long as this one (thesis §3.10)."""
     target = m.from_
     progress = raft.tracker.progress.get(target)
     if progress is None or progress.is_learner or raft.lead_transferee == target:

@@ -58,7 +58,7 @@ def enter_joint(
     *,
     auto_leave: bool,
 ) -> Members:
-    """Begin a change of several voters: until it is left, old and new majority decide together (thesis §4.3)."""
+    """Begin a change of several voters: old and new majority decide together for now (thesis §4.3)."""
     if conf.voters_outgoing:
         raise ConfChangeError("config is already joint")
     if not conf.voters:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from . import confchange, dispatch, election, follower, leader, reconfigure
+from . import confchange, dispatch, election, follower, leader, reconfigure, role
 from .confchange import ConfChange
 from .config import Config
 from .election import ElectionRefusal
@@ -30,6 +30,7 @@ class RawNode:
     def __init__(self, config: Config) -> None:
         """Start, or start again, from what `config.storage` holds. `ConfigError`, `CorruptLog`."""
         self.raft = Raft(config)
+        role.become_follower(self.raft, self.raft.term, NO_REPLICA)
         # Without asynchronous writes a Ready's entries are durable before the next Ready is asked for.
         self._allow_unstable = not config.async_storage_writes
         self._on_advance: list[Message] = []

@@ -149,7 +149,7 @@ class Raft:
         return progress is not None and not progress.is_learner and self.log.unstable.snapshot is None
 
     def has_committed_in_term(self) -> bool:
-        """Whether the commit index is known to include everything that earlier leaders committed (§6.4)."""
+        """Whether the commit index includes all that earlier leaders committed (thesis §6.4)."""
         return self.log.term_or_zero(self.log.committed) == self.term
 
     # -- sending ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Linearizable reads: requests that wait until a quorum has confirmed that the leader still leads (§6.4)."""
+"""Linearizable reads: requests wait until a quorum has confirmed that the leader leads (thesis §6.4)."""
 
 from .messages import Message
 

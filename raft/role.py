@@ -22,7 +22,7 @@ def become_candidate(raft: Raft) -> None:
 
 
 def become_pre_candidate(raft: Raft) -> None:
-    """Ask whether an election could be won; term and vote stay as they are (§9.6)."""
+    """Ask whether an election could be won; term and vote stay as they are (thesis §9.6)."""
     assert raft.role is not Role.LEADER, f"leader {raft.id} of term {raft.term} would campaign against itself"
     raft.tracker.votes.clear()
     raft.lead = NO_REPLICA
