@@ -19,7 +19,7 @@ ENTRY_OVERHEAD: Final = lib.MR_RUN_ROW
 """Bytes that a run needs for each entry beside its payload."""
 
 MAX_RUN_ENTRIES: Final = lib.MR_RUN_ENTRIES_MAX
-"""Entries that a run may have."""
+"""Entries that a run may have: as many as a frame, so that an append of 1 MiB of small ones is one run."""
 
 MAX_RUN_BYTES: Final = lib.MR_RUN_BYTES_MAX
 """Bytes that a run may have."""

@@ -17,8 +17,8 @@ E = TypeVar("E")
 MESSAGES: Final = 2
 """Kind of a frame of messages."""
 
-SNAPSHOT: Final = 4
-"""Kind of a frame of messages whose extra bytes may be a whole snapshot."""
+SNAPSHOT: Final = 5
+"""Kind of a frame of messages, mostly one, whose extra bytes may be a whole snapshot."""
 
 FIELDS: Final = lib.MR_MESSAGES_FIELDS
 """Numbers that describe a message: group, to, from_, flags, term, log_term, index, commit, reject_hint,
@@ -58,7 +58,8 @@ def encode_messages(
     """A whole sealed frame.
 
     ``rows``: FIELDS numbers for each message, one message after the other. ``bodies``: for each message its
-    encoded run, then its extra bytes (context or snapshot); empty ones may be left out.
+    encoded run, then its extra bytes (context or snapshot); empty ones may be left out. ``kind`` is MESSAGES
+    or SNAPSHOT and decides how large the payload may be.
     Raises TooMany (messages or entries), TooLarge (payload) or Malformed (lengths, flags or a run).
     """
     count, left_over = divmod(len(rows), FIELDS)
@@ -91,7 +92,7 @@ def decode_messages(
     """The sender's directory index and the messages of ``payload``.
 
     Entries are ``make_entry(term, index, type, data)``; ``run`` are the bytes that they came in. Every length
-    and checksum is checked before anything is made. Raises BadFrame.
+    and checksum is checked before anything is made; ``kind`` is that of the frame. Raises BadFrame.
     """
     columns = _columns.take(min(MAX_ROWS, len(payload) // ROW_SIZE + 1))
     entries = entry_columns.take(min(MAX_ENTRIES, len(payload) // ENTRY_OVERHEAD + 1))

@@ -26,6 +26,7 @@ enum { GROUP, TO, FROM, FLAGS, TERM, LOG_TERM, INDEX, COMMIT, REJECT_HINT, RUN_L
 enum { REJECT_BIT = 8, FLAGS_MAX = 0x1FF };
 
 _Static_assert(AT_EXTRA_LENGTH + 4 == MR_MESSAGES_ROW, "a row ends with the length of its extra bytes");
+_Static_assert(MR_RUN_ENTRIES_MAX <= MR_MESSAGES_ENTRIES_MAX, "any run fits into a frame by its count");
 _Static_assert(FIELDS == MR_MESSAGES_FIELDS, "numbers are taken in this order");
 _Static_assert(MR_MESSAGES_PAYLOAD_MAX <= MR_FRAME_PAYLOAD_MAX, "a frame holds the largest payload");
 _Static_assert(MR_FRAME_PAYLOAD_MAX <= UINT32_MAX, "offsets into a payload fit into 32 bits");

@@ -40,7 +40,7 @@ class Named(NamedTuple):
     """As the core's entries."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment] # a field hides tuple.index, as meant
     type: Kind
     data: bytes
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multiraft.engine.transport.kinds import PEER_LIMITS, FrameKind
 from multiraft.native.checksum import crc32c
 from multiraft.native.entries import MAX_ENTRY_BYTES, MAX_RUN_ENTRIES, decode_run, encode_runs
 from multiraft.native.errors import BadFrame, Malformed, TooLarge, TooMany
@@ -259,6 +260,11 @@ def test_a_payload_over_the_limit_is_refused_unread(kind: int):
     with pytest.raises(BadFrame) as caught:
         decode_messages(bytes(MAX_BYTES[kind] + 1), plain, kind)
     assert caught.value.reason == "MR_TOO_LARGE"
+
+
+def test_the_transport_knows_these_kinds_and_lets_their_largest_payload_through():
+    assert (FrameKind.MESSAGES, FrameKind.SNAPSHOT) == (MESSAGES, SNAPSHOT)
+    assert all(PEER_LIMITS[kind] >= limit for kind, limit in MAX_BYTES.items())
 
 
 def test_the_error_names_the_message():
