@@ -1,11 +1,7 @@
 """``multiraft serve``: run one node of a cluster until it is told to stop."""
 
-import asyncio
-import logging
-import os
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,11 +16,8 @@ from .options import (
     TickOption,
     parse_peers,
 )
-from .output import Fields, JsonOption, note, run_command
+from .output import Fields, JsonOption, run_command
 from .running import run_async
-
-if TYPE_CHECKING:
-    from ..engine import Opening
 
 
 def serve(
@@ -62,14 +55,13 @@ def serve(
     them must run. A new cluster has no ranges yet: make some with "multiraft ranges create".
     """
     peers = parse_peers(peer or [])
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
-    )
 
     def work() -> Fields:
         from ...engine.config import EngineConfig  # noqa: PLC0415 # `--help` must not pay for it
         from ..engine import Engine  # noqa: PLC0415 # likewise
+        from .serving import log_to_stderr, serve_until_stopped  # noqa: PLC0415 # likewise
 
+        log_to_stderr(verbose=verbose)
         config = EngineConfig(
             tick_ms=tick_ms,
             beat_ms=beat_ms,
@@ -87,40 +79,6 @@ def serve(
             config=config,
             insecure=insecure,
         )
-        return run_async(_run_node(opening, ready_fd, exit_with_parent=exit_with_parent))
+        return run_async(serve_until_stopped(opening, ready_fd, exit_with_parent=exit_with_parent))
 
     run_command(context, work)
-
-
-async def _run_node(opening: "Opening", ready_fd: int | None, *, exit_with_parent: bool) -> Fields:
-    """Run the node until a signal, or the end of standard input, stops it.
-
-    Raises:
-        Error: the node cannot start, or has stopped by itself.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if exit_with_parent:
-        loop.add_reader(0, _read_input, loop, stop)
-    async with opening as engine:
-        note(f"node {engine.node_id} listens on {engine.address} (process {os.getpid()})")
-        if ready_fd is not None:
-            os.write(ready_fd, f"ready {engine.address}\n".encode())
-            os.close(ready_fd)
-        told = loop.create_task(stop.wait())
-        failed = loop.create_task(engine.stopped())
-        await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            told.cancel()
-            raise failed.result()
-        failed.cancel()
-        return {"node": engine.node_id, "address": engine.address}
-
-
-def _read_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Standard input is a pipe from the process that started this one: its end is that process's end."""
-    if not os.read(0, 4096):
-        loop.remove_reader(0)
-        stop.set()
