@@ -132,8 +132,9 @@ def find_live(index: Index, seq: int, blob: bytes, contents: Contents, rescue: R
     for group in sorted(groups):
         log = index.groups.get(group)
         if log is not None:
-            names = [name for name in STATE_NAMES if getattr(log, name).carrier == seq]
-            rescue.states += [MovedState(group, log, name) for name in names]
+            for name in STATE_NAMES:
+                if getattr(log, name).carrier == seq:
+                    rescue.states.append(MovedState(group, log, name))
         tombstone = index.tombstones.get(group)
         if tombstone is not None and tombstone.carrier == seq:
             rescue.tombstones.append((group, tombstone))
@@ -157,7 +158,10 @@ def rewrite(change: Change, blob: BlobWriter, rescue: Rescue) -> list[MetaRow]:
     for group, log, name in rescue.states:
         kept: Kept[object] = getattr(log, name)
         moved = _state_row(group, log, name)
-        (rows if isinstance(moved, Row) else metas).append(moved)  # type: ignore[arg-type] # each to its list
+        if isinstance(moved, MetaRow):
+            metas.append(moved)
+        else:
+            rows.append(moved)
         change.keep(log, name, Kept(kept.value, change.seq, kept.origin))
     for group, tombstone in rescue.tombstones:
         metas.append(MetaRow(group, tombstone.value, tombstone.origin, 0, MetaKind.TOMBSTONE, b""))

@@ -30,9 +30,11 @@ class Environment(Protocol):
 
         Values are valid inside the block only. The view may not be kept open: it holds back deleted pages.
         """
+        ...
 
     def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
         """All keys and values in order; each is valid until the next is asked for."""
+        ...
 
     def close(self) -> None:
         """Give the files back."""

@@ -9,7 +9,6 @@ from ...raft.errors import Misuse
 from .blob import PART_HARD_STATE, PART_TRUNCATION, BlobWriter, MetaRow, RowColumns
 from .cache import ENTRY_COST
 from .change import Change, Index
-from .index import GroupIndex
 from .metas import MetaKind, SnapshotPoint, encode_birth, encode_snapshot_point
 from .port import GroupWrite
 

@@ -66,14 +66,17 @@ class Batch(Protocol):
     @property
     def seq(self) -> int:
         """Its sequence number: greater than that of any batch before, never used again."""
+        ...
 
     @property
     def size(self) -> int:
         """Bytes of the encoded batch."""
+        ...
 
     @property
     def groups(self) -> Sequence[int]:
         """The group of each write, in order."""
+        ...
 
 
 class GroupLog(Protocol):
@@ -88,31 +91,39 @@ class GroupLog(Protocol):
     @property
     def birth(self) -> Birth:
         """The birth that the replica came from."""
+        ...
 
     @property
     def hard_state(self) -> HardState:
         """The hard state staged last."""
+        ...
 
     def initial_state(self) -> tuple[HardState, ConfState]:
         """Hard state, and the members at the birth or at the last snapshot point."""
+        ...
 
     def first_index(self) -> int:
         """Index of the first entry that is present, or would be."""
+        ...
 
     def last_index(self) -> int:
         """Index of the last entry; first_index - 1 if there is none."""
+        ...
 
     def term(self, index: int) -> int:
         """Term at `index`, in [first_index - 1, last_index]. Raises `Compacted`, `Unavailable`."""
+        ...
 
     def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
         """Entries in [low, high) up to `max_size` encoded bytes, but at least one.
 
         Raises `Compacted`, `Unavailable`, and `Corruption` if stored bytes are damaged.
         """
+        ...
 
     def snapshot(self) -> Snapshot:
         """What `snapshot_source` gives. Raises `SnapshotTemporarilyUnavailable` without one."""
+        ...
 
 
 B = TypeVar("B", bound=Batch)
@@ -124,12 +135,15 @@ class LogStore(Protocol[B]):
 
     def births(self) -> Mapping[int, Birth]:
         """Every replica that exists, by group."""
+        ...
 
     def tombstones(self) -> Mapping[int, int]:
         """For each group that a replica was removed of: the highest replica id removed here."""
+        ...
 
     def group(self, group: int) -> GroupLog:
         """The log of a group's replica. Raises `KeyError` if there is none."""
+        ...
 
     def stage(self, writes: Sequence[GroupWrite]) -> B:
         """Take a batch: from now on reads show it. Loop thread.
@@ -137,6 +151,7 @@ class LogStore(Protocol[B]):
         Raises `Closed` after `close` or an error that has not been rolled back; `Misuse` for a write that
         contradicts the log, and then nothing is staged.
         """
+        ...
 
     def commit(self, batch: B) -> None:
         """Write the batch; durable on return (unless durability is "none"). Writer thread, in stage order.

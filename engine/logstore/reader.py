@@ -22,6 +22,7 @@ class InFlight(Protocol):
     @property
     def blob(self) -> bytes:
         """The encoded batch."""
+        ...
 
 
 class Reader:

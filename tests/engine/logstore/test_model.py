@@ -79,25 +79,24 @@ class StoreAgainstModel(RuleBasedStateMachine):
             return born(group, model.tombstones.get(group, 0) + 1)
         replica = known.birth.replica_id
         kind = data.draw(st.sampled_from(["append"] * 5 + ["conflict", "truncate", "hard", "point", "bury"]))
+        write = GroupWrite(group, replica)
         if kind == "append" or (kind in ("conflict", "truncate") and not known.entries):
-            return self.draw_append(data, model, group, known.last + 1)
-        if kind == "conflict":
-            return self.draw_append(data, model, group, data.draw(st.integers(known.first, known.last)), 1)
-        if kind == "truncate":
+            write = self.draw_append(data, model, group, known.last + 1)
+        elif kind == "conflict":
+            write = self.draw_append(data, model, group, data.draw(st.integers(known.first, known.last)), 1)
+        elif kind == "truncate":
             index = data.draw(st.integers(max(1, known.first - 2), known.last))
-            term = known.term(index) if index >= known.first else 1
-            return GroupWrite(group, replica, truncate=(index, term))
-        if kind == "hard":
-            numbers = data.draw(st.tuples(*[st.integers(0, 2**64 - 1)] * 3))
-            return GroupWrite(group, replica, HardState(*numbers))
-        if kind == "point":
+            write.truncate = (index, known.term(index) if index >= known.first else 1)
+        elif kind == "hard":
+            write.hard_state = HardState(*data.draw(st.tuples(*[st.integers(0, 2**64 - 1)] * 3)))
+        elif kind == "point":
             index = known.last + data.draw(st.integers(0, 5))
-            point = (index, known.last_term, ConfState(voters=(index,), auto_leave=True))
             entries = make_entries(index + 1, data.draw(st.integers(0, 2)), known.last_term)
-            write = appended(group, entries, replica_id=replica) if entries else GroupWrite(group, replica)
-            write.snapshot_point = point
-            return write
-        return GroupWrite(group, replica, tombstone=True)
+            write = appended(group, entries, replica_id=replica) if entries else write
+            write.snapshot_point = (index, known.last_term, ConfState(voters=(index,), auto_leave=True))
+        else:
+            write.tombstone = True
+        return write
 
     def draw_append(
         self, data: st.DataObject, model: Model, group: int, first: int, rise: int = 0

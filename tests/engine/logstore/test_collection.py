@@ -1,0 +1,100 @@
+"""Old batches go, what lives in them stays, and the file keeps to its bounds."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from multiraft.engine.logstore.environment import Get
+from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.memory import MemoryLogStore
+from multiraft.engine.logstore.port import GroupWrite
+from multiraft.engine.logstore.store import LogStore
+from multiraft.raft.state import HardState
+
+from .builders import all_entries, appended, born, make_birth, make_entries, put
+
+QUIET = 50
+"""Groups that write once and then never again."""
+
+
+def run_busy_group(store: LogStore, first: int, batches: int, keep: int = 20) -> None:
+    """Group 1 appends an entry a batch and keeps the last `keep`."""
+    for index in range(first, first + batches):
+        write = appended(1, make_entries(index, 1, size=1000), HardState(1, 1, index))
+        if index > keep + 1:
+            write.truncate = (index - keep, 1)
+        put(store, write)
+
+
+def test_a_long_run_keeps_the_file_bounded_though_quiet_groups_live_in_the_oldest_batch(tmp_path: Path):
+    policy = CollectionPolicy(factor=3.0, slack=256 << 10)
+    store = LogStore.open(tmp_path, "none", collection=policy)
+    put(store, *[born(group) for group in range(1, QUIET + 2)])
+    for group in range(2, QUIET + 2):
+        put(store, appended(group, make_entries(2, 2), HardState(3, group, 2)))
+    sizes = []
+    for round_ in range(6):
+        run_busy_group(store, 2 + 500 * round_, 500)
+        usage = store.usage
+        assert usage.stored_bytes < 3 * usage.live_bytes + policy.slack + (64 << 10)
+        sizes.append((tmp_path / "data.mdb").stat().st_size)
+    assert max(sizes[3:]) <= 1.2 * sizes[1] < 2 << 20
+    assert store.damage is None
+    store.close()
+    store = LogStore.open(tmp_path, "none")
+    for group in range(2, QUIET + 2):
+        assert store.group(group).hard_state == HardState(3, group, 2)
+        assert all_entries(store, group) == list(make_entries(2, 2))
+        assert store.group(group).birth == make_birth(group)
+    store.close()
+
+
+def test_wholly_dead_batches_go_without_being_read():
+    store = MemoryLogStore(cache_bytes=0, collection=CollectionPolicy(0.0, 4000))
+    put(store, born(1))
+    run_busy_group(store, 2, 30, keep=2)
+    reads: list[str] = []
+    values = store.environment.values
+    reading = store.environment.reading
+
+    def counted() -> AbstractContextManager[Get]:
+        reads.append("")
+        return reading()
+
+    store.environment.reading = counted
+    before = len(values)
+    run_busy_group(store, 32, 30, keep=2)
+    assert len(values) <= before + 1
+    assert len(reads) < 30
+
+
+def test_work_with_one_append_is_bounded():
+    policy = CollectionPolicy(factor=0.0, slack=0, batches=4, live_bytes=1000)
+    store = MemoryLogStore(collection=CollectionPolicy(slack=1 << 30))
+    put(store, *[born(group) for group in range(1, 30)])
+    for group in range(1, 30):
+        put(store, appended(group, make_entries(2, 1, size=400)))
+    store = MemoryLogStore(store.environment, collection=policy)
+    for _ in range(30):
+        batch = put(store)
+        assert len(batch.change.retired) <= 4
+        assert batch.size < 5000
+    assert len(store.births()) == 29
+
+
+def test_batches_in_flight_are_not_collected():
+    store = MemoryLogStore(collection=CollectionPolicy(0.0, 0))
+    put(store, born(1))
+    flying = [store.stage([appended(1, make_entries(2, 1, term=term))]) for term in range(1, 9)]
+    retired = [stored.seq for batch in flying for stored in batch.change.retired]
+    assert max(retired) < flying[0].seq
+
+
+def test_tombstones_outlive_every_collection():
+    store = MemoryLogStore(collection=CollectionPolicy(0.0, 0))
+    put(store, born(1), born(2, 5), born(3))
+    put(store, GroupWrite(2, 5, tombstone=True))
+    put(store, GroupWrite(3, 1, tombstone=True))
+    run_busy_group(store, 2, 50)
+    store = store.crash()
+    run_busy_group(store, 52, 50)
+    assert store.crash().tombstones() == {2: 5, 3: 1}

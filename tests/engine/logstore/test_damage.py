@@ -1,0 +1,151 @@
+"""Damage is reported by its type and its place, when the store is opened or when it is read; never silent."""
+
+import random
+
+import pytest
+
+from multiraft.engine.errors import Corruption, VersionMismatch
+from multiraft.engine.logstore.chunks import chunk_key, cut, join
+from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
+from multiraft.engine.logstore.port import GroupWrite
+from multiraft.raft.state import HardState
+
+from .builders import all_entries, appended, born, make_entries, put
+
+ENTRIES = {group: make_entries(2, 40, size=60 * group) for group in (7, 8)}
+
+
+def filled(**options: CollectionPolicy) -> MemoryLogStore:
+    """Two groups, several batches; nothing is cached."""
+    store = MemoryLogStore(cache_bytes=0, **options)
+    put(store, born(7), born(8))
+    for start in range(0, 40, 10):
+        put(store, *[appended(group, ENTRIES[group][start : start + 10]) for group in (7, 8)])
+    put(store, GroupWrite(7, 1, HardState(5, 2, 9)))
+    return store
+
+
+def flipped(value: bytes, bit: int) -> bytes:
+    bad = bytearray(value)
+    bad[bit // 8] ^= 1 << bit % 8
+    return bytes(bad)
+
+
+def test_a_flipped_bit_anywhere_is_found_on_opening():
+    values = filled().environment.values
+    draw = random.Random(3)
+    for key in values:
+        bits = 8 * len(values[key])
+        for bit in (*draw.sample(range(bits), min(bits, 150)), *range(0, 256, 3)):
+            with pytest.raises(Corruption):
+                MemoryLogStore(MemoryEnvironment({**values, key: flipped(values[key], bit)}))
+
+
+def test_opening_names_group_and_index_of_a_damaged_entry():
+    store = filled()
+    key = chunk_key(5, 0)
+    value = store.environment.values[key]
+    where = value.index(ENTRIES[8][25].data) + 3
+    store.environment.values[key] = flipped(value, 8 * where)
+    with pytest.raises(Corruption) as found:
+        store.crash()
+    assert (found.value.group, found.value.index) == (8, 27)
+
+
+def test_a_flipped_bit_under_a_running_store_never_gives_other_entries():
+    """Reads give the very entries that were written, or say which group and entry are damaged."""
+    store = filled()
+    values = dict(store.environment.values)
+    draw = random.Random(4)
+    noticed = 0
+    for _ in range(1500):
+        key = draw.choice(list(values))
+        store.environment.values = {**values, key: flipped(values[key], draw.randrange(8 * len(values[key])))}
+        for group in (7, 8):
+            damage = None
+            try:
+                assert all_entries(store, group) == list(ENTRIES[group])
+            except Corruption as error:
+                damage = error
+            if damage is not None:
+                noticed += 1
+                assert damage.group == group
+                assert damage.index in range(2, 42)
+    assert noticed > 500
+
+
+def test_damage_of_one_group_leaves_the_others_readable():
+    store = filled()
+    key = chunk_key(4, 0)
+    value = store.environment.values[key]
+    store.environment.values[key] = flipped(value, 8 * value.index(ENTRIES[8][12].data))
+    assert all_entries(store, 7) == list(ENTRIES[7])
+    log = store.group(8)
+    assert list(log.entries(2, 12, None)) == list(ENTRIES[8][:10])
+    with pytest.raises(Corruption) as found:
+        log.entries(12, 20, None)
+    assert (found.value.group, found.value.index) == (8, 14)
+
+
+def test_any_missing_value_but_the_newest_batch_is_found_on_opening():
+    values = filled().environment.values
+    for key in list(values)[:-1]:
+        left = {other: value for other, value in values.items() if other != key}
+        with pytest.raises(Corruption):
+            MemoryLogStore(MemoryEnvironment(left))
+
+
+def test_a_missing_value_is_found_on_reading():
+    store = filled()
+    del store.environment.values[chunk_key(4, 0)]
+    with pytest.raises(Corruption) as found:
+        all_entries(store, 7)
+    assert (found.value.group, found.value.index) == (7, 12)
+
+
+def test_a_value_in_the_place_of_another_is_found():
+    store = filled()
+    values = store.environment.values
+    values[chunk_key(4, 0)], values[chunk_key(5, 0)] = values[chunk_key(5, 0)], values[chunk_key(4, 0)]
+    with pytest.raises(Corruption):
+        all_entries(store, 7)
+    with pytest.raises(Corruption):
+        store.crash()
+
+
+def test_a_newer_format_is_refused_and_not_called_damage():
+    store = filled()
+    key = chunk_key(4, 0)
+    blob = bytearray(join([store.environment.values[key]]))
+    blob[0] = 2
+    ((_, store.environment.values[key]),) = cut(bytes(blob), 4, 1)
+    with pytest.raises(VersionMismatch):
+        store.crash()
+
+
+def test_keys_that_are_not_ours_are_refused():
+    for strange in (b"", b"key", b"123456789"):
+        store = filled()
+        store.environment.values[strange] = b"value"
+        with pytest.raises(Corruption):
+            store.crash()
+
+
+def test_collection_stops_at_damage_and_says_so(caplog: pytest.LogCaptureFixture):
+    store = filled(collection=CollectionPolicy(0.0, 100_000, 12, 1 << 20))
+    key = chunk_key(4, 0)
+    value = store.environment.values[key]
+    store.environment.values[key] = flipped(value, 8 * value.index(ENTRIES[8][12].data))
+    assert store.damage is None
+    start = 42
+    while store.damage is None and start < 400:
+        put(store, appended(7, make_entries(start, 10, size=1000)))
+        start += 10
+    assert store.damage is not None
+    assert (store.damage.group, store.damage.index) == (8, 14)
+    assert "collection stops" in caplog.text
+    assert key in store.environment.values
+    with pytest.raises(Corruption):
+        all_entries(store, 8)
+    assert all_entries(store, 7)[:40] == list(ENTRIES[7])
