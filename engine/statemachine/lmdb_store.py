@@ -14,6 +14,8 @@ class LmdbStateStore(OverlayStore):
     ``"none"`` an operating-system crash may take everything, the file itself included.
     """
 
+    medium: LmdbMedium
+
     @classmethod
     def open(cls, path: Path | str, durability: Durability = "sync") -> Self:
         """Open or create the store.

@@ -133,7 +133,7 @@ def test_a_long_value_is_refused_by_the_encoder():
         with pytest.raises(ValueTooLarge):
             encode()
     with pytest.raises(InvalidArgument, match="bytes, not int"):
-        encode_put(b"", 3)  # type: ignore[arg-type]
+        encode_put(b"", 3)
 
 
 def test_a_long_batch_is_refused_by_the_encoder():

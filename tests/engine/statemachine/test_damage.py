@@ -14,16 +14,10 @@ from multiraft.engine.statemachine.overlay import OverlayStore
 from multiraft.engine.statemachine.records import HEAD, HEAD_KEY, PREFIX, Kind, record_key, seal
 from multiraft.engine.statemachine.store import Applied
 from multiraft.raft.state import ConfState
+from tests.engine.statemachine.helpers import flush
 
 DATA = [(b"key%02d" % number, b"value%d" % number) for number in range(20)]
 POINT = Applied(9, 4, ConfState((1, 2, 3), (), (4,)), b"meta")
-
-
-def flush(store: OverlayStore) -> None:
-    taken = store.freeze()
-    assert taken is not None
-    store.write(taken)
-    store.flushed(taken)
 
 
 def filled() -> MemoryStateStore:
@@ -168,9 +162,9 @@ def test_applied_records_there_and_back():
         encode_point(Point(POINT)) + b"\x00",
         encode_point(Point(POINT._replace(index=-1))),
         encode_point(Point(POINT._replace(index=True))),
-        encode_point(Point(POINT._replace(metadata="text"))),  # type: ignore[arg-type]
-        encode_point(Point(POINT._replace(conf_state=ConfState(("a",))))),  # type: ignore[arg-type]
-        encode_point(Point(POINT._replace(conf_state=ConfState((), auto_leave=1)))),  # type: ignore[arg-type]
+        encode_point(Point(POINT._replace(metadata="text"))),
+        encode_point(Point(POINT._replace(conf_state=ConfState(("a",))))),
+        encode_point(Point(POINT._replace(conf_state=ConfState((), auto_leave=1)))),
         encode_point(Point(POINT._replace(metadata=b"m" * (64 << 10)))),
     ],
 )

@@ -122,7 +122,7 @@ def test_reads_are_clipped_to_the_bounds(store: OrderedStore):
     machine = KVMachine(store, b"b", b"d")
 
     def keys(**arguments: object) -> list[bytes]:
-        return [key for key, _ in machine.scan(**arguments)]  # type: ignore[arg-type]
+        return [key for key, _ in machine.scan(**arguments)]
 
     assert keys() == [b"b", b"ba", b"bb", b"c"]
     assert keys(reverse=True) == [b"c", b"bb", b"ba", b"b"]
