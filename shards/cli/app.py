@@ -1,12 +1,13 @@
 """The command ``multiraft``: which commands there are, and what is the same for all of them."""
 
+import io
 import os
 import sys
 from typing import Any, Final, cast
 
 import typer
 
-from . import keys, ranges
+from . import bench, keys, ranges
 from .demo import demo
 from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
 from .serve import serve
@@ -29,6 +30,7 @@ app.command("get")(keys.get)
 app.command("delete")(keys.delete)
 app.command("scan")(keys.scan)
 app.add_typer(ranges.app, name="ranges")
+app.add_typer(bench.app, name="bench")
 
 
 @app.callback()
@@ -38,6 +40,9 @@ def multiraft() -> None:
 
 def main() -> None:
     """Run the command line. Raises SystemExit with the status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 must not fail a command
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -57,6 +57,8 @@ def run_command(
     """
     try:
         fields = {**work()}
+    except BrokenPipeError:
+        raise  # nobody reads any more: there is nobody to tell
     except (CommandFailed, Error, OSError) as error:
         fail(context, describe(error), kind=type(error).__name__)
     except KeyboardInterrupt:

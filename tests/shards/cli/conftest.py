@@ -1,5 +1,9 @@
 """Fixtures of the command line's tests."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
 import pytest
 
 from tests.shards.cli.command import Cli
@@ -9,3 +13,20 @@ from tests.shards.cli.command import Cli
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     """Runs commands in this process."""
     return Cli(capsys)
+
+
+@pytest.fixture
+def ordinary_user() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which permissions count, also when the tests run as root."""
+    return _ordinary_user
+
+
+@contextmanager
+def _ordinary_user() -> Iterator[None]:
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
