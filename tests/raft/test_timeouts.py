@@ -1,0 +1,49 @@
+"""Election timeouts: drawn anew for every role, from the very start."""
+
+import random
+
+from multiraft.raft.config import Config
+from multiraft.raft.messages import MsgType
+from multiraft.raft.node import RawNode
+from multiraft.raft.state import ConfState, Snapshot
+from multiraft.raft.storage import MemoryStorage
+
+ELECTION_TICK = 10
+
+
+def newborn(seed: int, *, pre_vote: bool = True) -> RawNode:
+    storage = MemoryStorage()
+    storage.apply_snapshot(Snapshot(index=1, term=1, conf_state=ConfState((1, 2, 3))))
+    return RawNode(
+        Config(
+            id=1,
+            storage=storage,
+            random=random.Random(seed),
+            election_tick=ELECTION_TICK,
+            heartbeat_tick=1,
+            async_storage_writes=True,
+            pre_vote=pre_vote,
+            check_quorum=True,
+        )
+    )
+
+
+def ticks_to_campaign(raw: RawNode) -> int:
+    for ticks in range(1, 10 * ELECTION_TICK):
+        raw.tick()
+        if raw.has_ready() and any(m.type in {MsgType.PRE_VOTE, MsgType.VOTE} for m in raw.ready().messages):
+            return ticks
+    raise AssertionError("no campaign")
+
+
+def test_a_replica_just_started_waits_for_a_whole_timeout():
+    """In [T, 2T) ticks (§5.2): a started replica must not take the election from a leader it has not heard."""
+    waits = [ticks_to_campaign(newborn(seed)) for seed in range(200)]
+    assert min(waits) == ELECTION_TICK
+    assert max(waits) == 2 * ELECTION_TICK - 1
+
+
+def test_a_pre_candidate_asks_again_after_a_whole_timeout_only():
+    raw = newborn(3)
+    ticks_to_campaign(raw)
+    assert ticks_to_campaign(raw) >= ELECTION_TICK
