@@ -1,0 +1,123 @@
+"""``multiraft bench``: measure a cluster that is started for the purpose, and check what it did."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from .options import (
+    Durability,
+    DurabilityOption,
+    ElectionTimeoutOption,
+    StateMachine,
+    StateMachineOption,
+)
+from .output import Fields, JsonOption, note, progress_bars, run_command, shown_on
+from .running import run_async
+
+ELECTION_TIMEOUT_MS: Final = 1000
+
+app = typer.Typer(help="Measure a cluster.", rich_markup_mode=None)
+
+
+class Api(StrEnum):
+    """How puts are handed to the engine."""
+
+    SINGLE = "single"
+    BATCH = "batch"
+
+
+class Transport(StrEnum):
+    """Where the nodes run, and what joins them."""
+
+    MEMORY = "memory"
+    TCP = "tcp"
+
+
+NodesOption = Annotated[int, typer.Option(min=1, max=5, help="How many nodes.")]
+TransportOption = Annotated[
+    Transport, typer.Option(help="memory: all nodes in this process; tcp: a process for each, on loopback.")
+]
+
+
+@app.callback()
+def bench() -> None:
+    """Measure a cluster that is started for the purpose; its data go to the directory for temporary files."""
+
+
+@app.command("throughput")
+def throughput(
+    context: typer.Context,
+    nodes: NodesOption = 3,
+    groups: Annotated[int, typer.Option(min=1, help="Ranges, each a Raft group.")] = 1000,
+    payload: Annotated[int, typer.Option(min=8, max=1 << 20, metavar="BYTES", help="Size of a value.")] = 128,
+    clients: Annotated[int, typer.Option(min=1, help="Puts outstanding over all groups.")] = 4096,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to measure, after a warm-up of up to 1 s.")
+    ] = 5,
+    api: Annotated[
+        Api, typer.Option(help="single: a request for each put; batch: all puts of a group in one.")
+    ] = Api.SINGLE,
+    transport: TransportOption = Transport.MEMORY,
+    durability: DurabilityOption = Durability.SYNC,
+    state_machine: StateMachineOption = StateMachine.LMDB,
+    _json: JsonOption = False,
+) -> None:
+    """Put as fast as the cluster answers, then compare all replicas.
+
+    A closed loop: each answer starts the next put. With memory, the load generator calls the leaders of the
+    ranges directly; with tcp it is the only client, connected to every node, and sends each put to the node
+    that leads its range. The result is ok only if in the end every replica holds the same and has applied
+    exactly what was acknowledged.
+    """
+
+    def work() -> Fields:
+        from .bench_nodes import Settings  # noqa: PLC0415 # `--help` must not pay for it
+        from .bench_throughput import Load, run_throughput  # noqa: PLC0415 # likewise
+
+        settings = Settings(nodes, transport, durability, state_machine, ELECTION_TIMEOUT_MS)
+        load = Load(groups, payload, clients, seconds, api is Api.BATCH)
+        with workspace() as root:
+            return run_async(run_throughput(root, settings, load, note))
+
+    run_command(context, work, _show)
+
+
+@app.command("create")
+def create(
+    context: typer.Context,
+    nodes: NodesOption = 3,
+    ranges: Annotated[int, typer.Option(min=1, help="Ranges to create.")] = 1000,
+    transport: TransportOption = Transport.MEMORY,
+    durability: DurabilityOption = Durability.SYNC,
+    election_timeout_ms: ElectionTimeoutOption = ELECTION_TIMEOUT_MS,
+    _json: JsonOption = False,
+) -> None:
+    """Create ranges and wait until each has a leader and every replica has applied its first entry."""
+
+    def work() -> Fields:
+        from .bench_create import run_create  # noqa: PLC0415 # `--help` must not pay for it
+        from .bench_nodes import Settings  # noqa: PLC0415 # likewise
+
+        settings = Settings(nodes, transport, durability, StateMachine.LMDB, election_timeout_ms)
+        with workspace() as root, progress_bars() as bars:
+            return run_async(run_create(root, settings, ranges, shown_on(bars, "create ranges")))
+
+    run_command(context, work, _show)
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A directory for the nodes' data, which goes in the end."""
+    with tempfile.TemporaryDirectory(prefix="multiraft-bench-") as root:
+        yield Path(root)
+
+
+def _show(fields: Fields) -> None:
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        print(f"{name.replace('_', ' '):<{width}}  {value}")

@@ -1,0 +1,102 @@
+"""``bench throughput``: load a cluster for a while, then check that all replicas hold the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..load import ClosedLoop, Mark, Puts, percentile_ms
+from ..load_check import disagreement, statuses, total, wait_ready
+from .bench_nodes import MIB, BenchNodes, Settings, Usage, running_nodes
+from .output import Fields
+
+SEED: Final = 20
+PATIENCE: Final = 120.0
+"""Seconds for a thousand ranges to get ready, and for replicas to catch up in the end."""
+
+
+class Load(NamedTuple):
+    """What is put in."""
+
+    groups: int
+    payload: int
+    """Bytes of each value."""
+    clients: int
+    seconds: float
+    batch: bool
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds of load before the measurement."""
+        return min(1.0, self.seconds / 2)
+
+
+class Moment(NamedTuple):
+    """Everything that is counted, at one moment."""
+
+    mark: Mark
+    usage: Usage
+    transactions: int
+    """Of the log stores and the state stores of all nodes."""
+
+
+async def run_throughput(root: Path, settings: Settings, load: Load, say: Callable[[str], None]) -> Fields:
+    """Start a cluster under ``root``, load it, check it, stop it; returns the fields of the result."""
+    async with running_nodes(root, settings) as nodes:
+        say(f"create {load.groups} ranges on {settings.nodes} nodes")
+        await nodes.database.create_ranges(load.groups)
+        patience = PATIENCE * (1 + load.groups / 1000)
+        await wait_ready(nodes.probes, load.groups, load.groups * settings.copies, patience)
+        target = await nodes.target(Puts(load.payload, SEED))
+        closed_loop = ClosedLoop(target, load.clients, batch=load.batch)
+        say(f"load for {load.warm_up + load.seconds:g} s")
+        first, last = await _measure(nodes, closed_loop, load)
+        say(f"compare the replicas after {closed_loop.operations} puts")
+        wrong = await disagreement(nodes.probes, target.ranges, settings.copies, PATIENCE)
+        if wrong is not None:
+            say(f"not verified: {wrong}")
+        synced = settings.durability == "sync"
+        return {
+            **_result(closed_loop, first, last, synced=synced),
+            "verified": wrong is None,
+            "ok": wrong is None,
+        }
+
+
+async def _measure(nodes: BenchNodes, load: ClosedLoop, plan: Load) -> tuple[Moment, Moment]:
+    load.start()
+    await load.run_for(plan.warm_up)
+    first = await _moment(nodes, load)
+    load.recording = True
+    await load.run_for(plan.seconds)
+    load.recording = False
+    last = await _moment(nodes, load)
+    await load.stop()
+    return first, last
+
+
+async def _moment(nodes: BenchNodes, load: ClosedLoop) -> Moment:
+    found = await statuses(nodes.probes)
+    transactions = total(found, "log_batches") + total(found, "state_flushes")
+    mark = load.mark()
+    return Moment(mark, nodes.usage(mark.generator_cpu), transactions)
+
+
+def _result(load: ClosedLoop, first: Moment, last: Moment, *, synced: bool) -> Fields:
+    operations = last.mark.operations - first.mark.operations
+    seconds = last.mark.time - first.mark.time
+    syncs = last.transactions - first.transactions if synced else 0
+
+    def per_operation(cpu: float) -> float | None:
+        return round(cpu / operations * 1e6, 3) if operations else None
+
+    return {
+        "ops": operations,
+        "ops_per_second": round(operations / seconds),
+        "cpu_us_per_op": per_operation(last.usage.nodes_cpu - first.usage.nodes_cpu),
+        "client_cpu_us_per_op": per_operation(last.usage.client_cpu - first.usage.client_cpu),
+        "p50_ms": percentile_ms(load.latencies, 0.5),
+        "p99_ms": percentile_ms(load.latencies, 0.99),
+        "rss_mib": round(last.usage.rss / MIB, 1),
+        "fsyncs_per_second": round(syncs / seconds, 1),
+        "refused": load.refused,
+    }
