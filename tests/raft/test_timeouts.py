@@ -37,7 +37,7 @@ def ticks_to_campaign(raw: RawNode) -> int:
 
 
 def test_a_replica_just_started_waits_for_a_whole_timeout():
-    """In [T, 2T) ticks (§5.2): a started replica must not take the election from a leader it has not heard."""
+    """In [T, 2T) ticks (§5.2): it must not take the election from a leader that it has not heard yet."""
     waits = [ticks_to_campaign(newborn(seed)) for seed in range(200)]
     assert min(waits) == ELECTION_TICK
     assert max(waits) == 2 * ELECTION_TICK - 1
