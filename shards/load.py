@@ -41,7 +41,10 @@ class LoadedRange:
 class Target(Protocol):
     """Where puts go."""
 
-    ranges: Sequence[LoadedRange]
+    @property
+    def ranges(self) -> Sequence[LoadedRange]:
+        """What gets puts, in the order of the keys."""
+        ...
 
     def prepare(self, place: LoadedRange, puts: int) -> Any:  # noqa: ANN401 # each target's own
         """Make a request of so many puts into one range: the generator's work."""
@@ -51,11 +54,11 @@ class Target(Protocol):
         """Hand a request over. Raises :class:`Error`, as the future never does: see :meth:`refusal`."""
         ...
 
-    def refusal(self, place: LoadedRange, answer: Any) -> Error | None:  # noqa: ANN401 # as above
+    def refusal(self, place: LoadedRange, answer: Any, /) -> Error | None:  # noqa: ANN401 # as above
         """The error in a future's result, None if every put of the request was applied."""
         ...
 
-    def commands(self, puts: int) -> int:
+    def commands(self, puts: int, /) -> int:
         """How many commands, each a log entry, a request of so many puts is."""
         ...
 
