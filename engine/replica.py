@@ -103,6 +103,7 @@ class Replica:
         self._storage.serve_snapshots_of(machine)
         self._hard_state: HardState | None = None
         self._log_size = LogSize()
+        self._checkpoint_bytes = 0
         self._keep_bytes = config.log_keep_bytes
         self._keep_entries = config.log_keep_entries
         self.raw = RawNode(_core_config(birth, self._storage, applied, config, seed))
@@ -214,11 +215,19 @@ class Replica:
     def checkpoint(self) -> None:
         """Keep the state of a machine that is not durable by itself as one value in the state store."""
         if not self.machine.durable:
-            self._state.set_checkpoint(self.group, self.applied, self.machine.snapshot())
+            data = self.machine.snapshot()
+            self._checkpoint_bytes = len(data)
+            self._state.set_checkpoint(self.group, self.applied, data)
 
     def wants_checkpoint(self) -> bool:
-        """Whether only a checkpoint stands between the log and its truncation."""
+        """Whether only a checkpoint stands between the log and its truncation.
+
+        A log shorter than the last checkpoint is let grow: writing the state must not cost more than writing
+        what led to it.
+        """
         if self.machine.durable or self.quarantine is not None:
+            return False
+        if self._log_size.total < self._checkpoint_bytes:
             return False
         behind = self.applied.index - self._state.durable_applied(self.group)
         return behind > self._keep_entries or self._log_size.total > 2 * self._keep_bytes
