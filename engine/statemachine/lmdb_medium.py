@@ -1,5 +1,7 @@
 """The ordered file on LMDB: one environment that holds one unnamed database."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,13 @@ Durability: TypeAlias = Literal["sync", "none"]
 
 #: Address space, not disk space: resizing a map under an open reader kills the process, so it never happens.
 MAP_BYTES = 1 << 40
+
+#: Errors of the operating system that have a text but no class in LMDB.
+NO_ROOM = (os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
+INPUT_OUTPUT = os.strerror(errno.EIO)
+
+#: With less than this free, an input/output error is taken for a full disk.
+SCARCE_BYTES = 16 << 20
 
 Bytes: TypeAlias = bytes | memoryview
 
@@ -120,11 +129,21 @@ class LmdbMedium:
         what = f"state store {self._path}: {error}"
         if self._closed:
             return Closed(what)
-        if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)):
+        if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)) or self._has_no_room(str(error)):
             return DiskFull(what)
         if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)):
             return Corruption(what)
         return StorageFailed(what)
+
+    def _has_no_room(self, text: str) -> bool:
+        """Whether an error means that the disk, or this user's share of it, is full.
+
+        LMDB reports a write that was cut short as EIO, and that is how most full disks begin.
+        """
+        if text.endswith(INPUT_OUTPUT):
+            space = os.statvfs(self._path)
+            return space.f_bavail * space.f_frsize < SCARCE_BYTES
+        return text.endswith(NO_ROOM)
 
 
 class LmdbWriter:

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 #: Above every key of the file: prefixes are counted up from 1.
 TOP = b"\xff" * 9
 
+MAX_NUMBER = 2**64 - 1
+
 
 def read_head(medium: Medium) -> Head:
     """The head of the file; writes the first one into an empty file.
@@ -80,8 +82,7 @@ def read_dead_prefixes(medium: Medium) -> list[int]:
 
 def groups_with_records(medium: Medium) -> set[int]:
     """The groups with an applied record or a checkpoint on the disk, damaged or not."""
-    kinds = (Kind.APPLIED, Kind.CHECKPOINT)
-    return {record_number(key) for kind in kinds for key, _ in _records(medium, kind)}
+    return {*_numbers(medium, Kind.APPLIED), *_numbers(medium, Kind.CHECKPOINT)}
 
 
 def read_point(medium: Medium, group: int) -> Point | None:
@@ -89,6 +90,13 @@ def read_point(medium: Medium, group: int) -> Point | None:
     key = record_key(Kind.APPLIED, group)
     stored = medium.get(key)
     return None if stored is None else open_point(key, unseal(key, stored, group), group)
+
+
+def read_checkpoint_point(medium: Medium, group: int) -> Point | None:
+    """The point of the checkpoint on the disk, without its data. Raises Corruption."""
+    key, _ = checkpoint_range(group)
+    stored = medium.get(key)
+    return None if stored is None else open_checkpoint_head(key, unseal(key, stored, group), group)[0]
 
 
 def read_checkpoint(medium: Medium, group: int) -> tuple[Point, bytes] | None:
@@ -102,6 +110,15 @@ def read_checkpoint(medium: Medium, group: int) -> tuple[Point, bytes] | None:
     if len(data) != data_bytes:
         raise damaged(start, group, "pieces of a checkpoint are missing")
     return point, data
+
+
+def _numbers(medium: Medium, kind: Kind) -> Iterator[int]:
+    """The groups with a record of this kind; jumps over the pieces of checkpoints."""
+    start, stop = kind_range(kind)
+    while start < stop and (pairs := medium.page(start, stop, 1, reverse=False).pairs):
+        number = record_number(pairs[0][0])
+        yield number
+        start = record_key(kind, number + 1) if number < MAX_NUMBER else stop
 
 
 def _records(medium: Medium, kind: Kind) -> Iterator[Pair]:

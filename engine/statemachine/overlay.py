@@ -8,7 +8,14 @@ from .flush import Flush, Pending, carry_out
 from .keyspace import Keyspace
 from .medium import Medium
 from .memory_group import MemoryGroup
-from .opening import groups_with_records, read_checkpoint, read_dead_prefixes, read_head, read_point
+from .opening import (
+    groups_with_records,
+    read_checkpoint,
+    read_checkpoint_point,
+    read_dead_prefixes,
+    read_head,
+    read_point,
+)
 
 
 class OverlayStore:
@@ -152,10 +159,7 @@ class OverlayStore:
         """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""
         index = self._durable.get(group)
         if index is None:
-            point = read_point(self.medium, group)
-            if point is None:
-                checkpoint = read_checkpoint(self.medium, group)
-                point = None if checkpoint is None else checkpoint[0]
+            point = read_point(self.medium, group) or read_checkpoint_point(self.medium, group)
             index = self._durable[group] = 0 if point is None else point.applied.index
         return index
 
@@ -203,11 +207,15 @@ class OverlayStore:
         return read_checkpoint(self.medium, group)
 
     def _present_point(self, group: int) -> Point | None:
-        point = self._point(group)
-        if point is not None:
-            return point
-        checkpoint = self._checkpoint(group)
-        return None if checkpoint is None else checkpoint[0]
+        """Where the group stands, by its applied record or else by its checkpoint."""
+        for pending in self._layers(group):
+            if pending.point is not None:
+                return pending.point
+            if pending.checkpoint is not None:
+                return pending.checkpoint[0]
+            if pending.wipe:
+                return None
+        return read_point(self.medium, group) or read_checkpoint_point(self.medium, group)
 
     def _carried_mark(self, group: int, applied: Applied) -> int:
         """The mark that a record for ``applied`` inherits: that of the same point, else none."""

@@ -198,6 +198,35 @@ def test_an_install_marker_belongs_to_its_point():
     assert store.crash().install_marker(1) is None
 
 
+@pytest.mark.parametrize("forget", ["remove", "discard"])
+def test_an_install_marker_does_not_outlive_what_it_marked(forget: str):
+    store = MemoryStateStore()
+    store.set_applied(1, at(5))
+    store.set_install_marker(1, 3)
+    getattr(store, forget)(1)
+    store.set_applied(1, at(5))
+    assert store.install_marker(1) is None
+
+
+@pytest.mark.parametrize("empty", ["clear", "load nothing", "remove"])
+def test_data_that_was_cleared_stays_away_from_the_next_start(empty: str):
+    """Also while it is still in the file: the record that led to it goes in the same flush."""
+    store = MemoryStateStore()
+    store.group(1).load([(b"k", b"v")])
+    flush(store)
+    if empty == "clear":
+        store.group(1).clear()
+    elif empty == "load nothing":
+        store.group(1).load([])
+    else:
+        store.remove(1)
+    flush(store)
+    store = store.crash()
+    assert read_dead_prefixes(store.medium), "not reclaimed yet"
+    assert store.group(1).get(b"k") is None
+    assert list(store.group(1).scan(b"", None)) == []
+
+
 def test_an_install_marker_needs_the_point_first():
     """Set in the other order it would mark the point before, and the install would be lost in a crash."""
     store = MemoryStateStore()

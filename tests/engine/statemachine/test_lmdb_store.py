@@ -76,6 +76,7 @@ def test_a_full_map_is_a_full_disk_and_reads_go_on(store: LmdbStateStore, monkey
         (lmdb.CorruptedError("page"), Corruption),
         (lmdb.PageNotFoundError("page"), Corruption),
         (lmdb.Error("mdb_txn_commit: Input/output error"), StorageFailed),
+        (lmdb.Error("mdb_txn_commit: Disk quota exceeded"), DiskFull),
         (lmdb.PanicError("environment"), StorageFailed),
     ],
 )
@@ -88,6 +89,17 @@ def test_errors_of_lmdb_become_errors_of_the_tree(
     with pytest.raises(translated, match="state store") as raised:
         store.medium.commit(work)
     assert raised.value.__cause__ is error
+
+
+def test_a_write_cut_short_on_a_disk_without_room(store: LmdbStateStore, monkeypatch: pytest.MonkeyPatch):
+    """LMDB calls it an input/output error."""
+
+    def work(writer: Writer) -> None:
+        raise lmdb.Error("mdb_txn_commit: Input/output error")
+
+    monkeypatch.setattr("multiraft.engine.statemachine.lmdb_medium.SCARCE_BYTES", 1 << 62)
+    with pytest.raises(DiskFull):
+        store.medium.commit(work)
 
 
 def test_opening_twice(store: LmdbStateStore, tmp_path: Path):
@@ -179,3 +191,41 @@ def test_values_of_every_size_and_the_longest_key(store: LmdbStateStore):
         expected = sorted(pairs, reverse=reverse)
         assert list(store.group(2**64 - 1).scan(low, high, reverse)) == expected
     assert store.medium.page(b"", TOP, 100, reverse=False).bound is not None, "a page ends at a megabyte"
+
+
+FULL_DISK = """
+import resource, sys
+from multiraft.engine.errors import StorageFailed
+from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
+store = LmdbStateStore.open(sys.argv[1])
+store.group(1).put(b"k", b"before")
+flush = store.freeze()
+store.write(flush)
+store.flushed(flush)
+store.group(1).load([(b"%d" % number, b"v" * 10_000) for number in range(100)])
+flush = store.freeze()
+no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, no_limit[1]))
+for attempt in range(3):
+    try:
+        store.write(flush)
+    except StorageFailed as error:
+        print(type(error).__name__, len(list(store.group(1).scan(b"", None))))
+resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+store.write(flush)
+store.flushed(flush)
+store.close()
+"""
+
+
+def test_a_file_that_may_not_grow_for_a_while(tmp_path: Path):
+    """The operating system refuses to extend the file; the same flush goes through when there is room."""
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path / "state"], capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    # Not DiskFull: a write cut short is an input/output error to LMDB, and the disk itself has room.
+    assert ran.stdout.split(b"\n")[:-1] == [b"StorageFailed 100"] * 3
+    store = LmdbStateStore.open(tmp_path / "state")
+    assert len(list(store.group(1).scan(b"", None))) == 100
+    store.close()
