@@ -211,7 +211,7 @@ def free_addresses(count: int) -> dict[int, str]:
     The ports lie outside the range from which the system takes those of outgoing connections: a node that
     is down must find its port free when it comes back.
     """
-    low, high = _ephemeral_ports()
+    low, high = ephemeral_ports()
     candidates = [port for port in PORTS if not low <= port <= high]
     random.shuffle(candidates)
     found: dict[int, str] = {}
@@ -230,7 +230,8 @@ def free_addresses(count: int) -> dict[int, str]:
     return found
 
 
-def _ephemeral_ports() -> tuple[int, int]:
+def ephemeral_ports() -> tuple[int, int]:
+    """The lowest and the highest port that the system gives to outgoing connections."""
     try:
         low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     except (OSError, ValueError):
