@@ -141,3 +141,10 @@ def test_importing_the_core_loads_the_standard_library_only(site: Path):
 def test_the_wheel_and_not_the_checkout_was_tested(site: Path):
     probe(site, f"import multiraft, multiraft.native; assert multiraft.__file__.startswith({str(site)!r})")
     probe(site, f"import multiraft.native._native as n; assert n.__file__.startswith({str(site)!r})")
+
+
+def test_installed_store_keeps_what_was_put(site: Path, tmp_path: Path):
+    path = str(tmp_path / "data")
+    probe(site, f"import multiraft\nwith multiraft.open({path!r}) as store: store.put(b'key', b'value')")
+    check = "assert store.get(b'key') == b'value'"
+    probe(site, f"import multiraft\nwith multiraft.open({path!r}) as store: {check}")
