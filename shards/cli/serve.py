@@ -1,7 +1,7 @@
 """``multiraft serve``: run one node of a cluster until it is told to stop."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from .options import (
 )
 from .output import Fields, JsonOption, run_command
 from .running import run_async
+
+if TYPE_CHECKING:
+    from ...engine.config import EngineConfig
 
 
 def serve(
@@ -57,28 +60,34 @@ def serve(
     peers = parse_peers(peer or [])
 
     def work() -> Fields:
-        from ...engine.config import EngineConfig  # noqa: PLC0415 # `--help` must not pay for it
-        from ..engine import Engine  # noqa: PLC0415 # likewise
+        from ..engine import Engine  # noqa: PLC0415 # `--help` must not pay for it
         from .serving import log_to_stderr, serve_until_stopped  # noqa: PLC0415 # likewise
 
         log_to_stderr(verbose=verbose)
-        config = EngineConfig(
-            tick_ms=tick_ms,
-            beat_ms=beat_ms,
-            election_timeout_ms=election_timeout_ms,
-            durability=durability.value,
-            state_machine=state_machine.value,
-            tune_process=True,
-        )
         opening = Engine.open(
             data,
             node_id=node_id,
             listen=listen or peers.get(node_id),
             peers=peers,
             cluster=cluster,
-            config=config,
+            config=_config(durability, state_machine, election_timeout_ms, beat_ms, tick_ms),
             insecure=insecure,
         )
         return run_async(serve_until_stopped(opening, ready_fd, exit_with_parent=exit_with_parent))
 
     run_command(context, work)
+
+
+def _config(
+    durability: Durability, state_machine: StateMachine, election_timeout_ms: int, beat_ms: int, tick_ms: int
+) -> "EngineConfig":
+    from ...engine.config import EngineConfig  # noqa: PLC0415 # `--help` must not pay for it
+
+    return EngineConfig(
+        tick_ms=tick_ms,
+        beat_ms=beat_ms,
+        election_timeout_ms=election_timeout_ms,
+        durability=durability.value,
+        state_machine=state_machine.value,
+        tune_process=True,
+    )

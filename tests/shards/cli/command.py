@@ -23,7 +23,8 @@ class Finished(NamedTuple):
     def result(self) -> dict:
         """The JSON object, which must be all that stands on standard output."""
         assert self.out.count("\n") == 1, self.out
-        return json.loads(self.out)
+        result: dict = json.loads(self.out)
+        return result
 
     @property
     def complaint(self) -> str:
@@ -47,7 +48,7 @@ class Cli:
         return Finished(status, out, err)
 
 
-def run_process(*arguments: object, stdin: bytes = b"", **options: object) -> Finished:
+def run_process(*arguments: object, stdin: bytes = b"", env: dict[str, str] | None = None) -> Finished:
     """Run a command as a process of its own and wait for its end."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -55,6 +56,6 @@ def run_process(*arguments: object, stdin: bytes = b"", **options: object) -> Fi
         capture_output=True,
         timeout=100,
         check=False,
-        **options,
+        env=env,
     )
     return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -53,7 +53,7 @@ def no_pause(monkeypatch):
 
 
 def load_with(pool, cuts=CUTS):
-    seen = []
+    seen: list[int] = []
     return Load(ROWS, cuts, pool, random.Random(1), seen.append), seen
 
 
@@ -158,7 +158,7 @@ class Store:
 
 def test_reading_back_goes_on_after_a_refusal_and_counts_each_row_once():
     store = Store(sorted(ROWS.items()), fail_at=[b"030", b"080"])
-    seen = []
+    seen: list[int] = []
     found = asyncio.run(read_back(store, ROWS, seen.append))
     assert (found.right, found.changed, found.unknown) == (frozenset(ROWS), 0, 0)
     assert seen == list(range(10, 101, 10))
