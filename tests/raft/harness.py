@@ -1,5 +1,6 @@
 """Replicas in memory for tests: one to be fed by hand, or a group whose messages a test can hold back."""
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,12 +12,14 @@ from multiraft.raft import (
     MemoryStorage,
     Message,
     MsgType,
+    PeerNotFound,
     RawNode,
     Ready,
     Role,
     Snapshot,
     invariants,
 )
+from multiraft.raft.confchange import decode
 
 
 def storage_with(
@@ -135,8 +138,17 @@ class Group:
         """Which messages the network loses."""
 
     def handle(self, id_: int) -> Ready:
-        ready = handle(self.nodes[id_])
-        self.applied[id_] += [entry.data for entry in ready.committed_entries if entry.data]
+        raw = self.nodes[id_]
+        ready = raw.ready()
+        persist(storage_of(raw), ready)
+        for entry in ready.committed_entries:
+            change = decode(entry)
+            if change is not None:
+                raw.apply_conf_change(change)
+            elif entry.data:
+                self.applied[id_].append(entry.data)
+        raw.advance()
+        invariants.check(raw)
         messages = [*ready.messages, *ready.messages_after_append]
         self.sent += messages
         self.queue += [m for m in messages if not self.lost(m)]
@@ -151,7 +163,8 @@ class Group:
             queue, self.queue = self.queue, []
             for m in queue:
                 if m.to in self.nodes:
-                    self.nodes[m.to].step(m)
+                    with contextlib.suppress(PeerNotFound):  # an answer of a member removed meanwhile
+                        self.nodes[m.to].step(m)
                     invariants.check(self.nodes[m.to])
             if not busy and not queue:
                 return
