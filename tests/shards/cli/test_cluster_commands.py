@@ -1,5 +1,6 @@
 """Commands on a cluster of node processes, and node processes that must not start or must end."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from multiraft.shards.cli.output import CommandFailed
 from multiraft.shards.cli.processes import NodeProcesses, ephemeral_ports, free_addresses
+from multiraft.shards.client import Client
 from tests.shards.cli.command import COMMAND, run_process
 
 
@@ -21,7 +23,16 @@ def cluster(tmp_path_factory):
         created = run_process("ranges", "create", "--count=4", "--node", nodes.addresses[1], "--json")
         assert created.status == 0, created
         assert (created.result["created"], created.result["ranges"]) == (4, 4)
+        asyncio.run(settled(nodes))
         yield nodes
+
+
+async def settled(nodes):
+    """Return once every node has heard of the ranges: the one that made them is the first to know."""
+    for address in nodes.addresses.values():
+        async with Client.connect(address) as client:
+            while (await client.node_status())["replicas"] != 4:
+                continue
 
 
 def serve(data, address, *options, node=1):
