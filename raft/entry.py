@@ -50,12 +50,11 @@ def encoded_size(entry: Entry) -> int:
     command or the opening entry of a term.
     """
     term, index, kind, data = entry
-    size = 2 + _varint_size(term) + _varint_size(index)
-    if kind:
-        size += 2
+    size = 4 if kind else 2
     if data:
-        size += 1 + _varint_size(len(data)) + len(data)
-    return size
+        length = len(data)
+        size += 1 + _varint_size(length) + length
+    return size + _varint_size(term) + _varint_size(index)
 
 
 def encoded_sizes(entries: Iterable[Entry]) -> int:

@@ -14,8 +14,8 @@ from .state import Role
 def check(node: RawNode) -> None:
     """Check every invariant of a replica; `AssertionError` names the broken one."""
     raft = node.raft
-    check_positions(raft)
     check_unstable(raft)
+    check_positions(raft)
     check_role(raft)
     check_membership(raft)
     if raft.role is Role.LEADER:

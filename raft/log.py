@@ -48,8 +48,8 @@ class RaftLog:
 
     def last_index(self) -> int:
         """Index of the last entry, durable or not."""
-        index = self.unstable.last_index()
-        return self.storage.last_index() if index is None else index
+        unstable = self.unstable
+        return unstable.offset + len(unstable.entries) - 1
 
     def last_id(self) -> EntryId:
         """Term and index of the last entry."""
@@ -61,16 +61,15 @@ class RaftLog:
 
     def term(self, index: int) -> int:
         """Term at `index`, in [first_index - 1, last_index]. Raises `Compacted`, `Unavailable`."""
-        term = self.unstable.term(index)
+        unstable = self.unstable
+        term = unstable.term(index)
         if term is not None:
             return term
-        # Only what is neither unstable nor out of range is the storage's to answer: after a snapshot came in,
-        # it still holds the log that the snapshot replaces.
-        first, last = self.first_index(), self.last_index()
-        if index + 1 < first:
-            raise Compacted(index, first)
-        if index > last:
-            raise Unavailable(index, last)
+        # The storage may still hold what the unstable part replaces: a longer log, or what a snapshot covers.
+        if index >= unstable.offset:
+            raise Unavailable(index, self.last_index())
+        if unstable.snapshot is not None:
+            raise Compacted(index, self.first_index())
         return self.storage.term(index)
 
     def term_or_zero(self, index: int) -> int:
@@ -211,7 +210,8 @@ class RaftLog:
 
     def has_next_committed(self, *, allow_unstable: bool) -> bool:
         """Whether `next_committed` would hand out anything."""
-        if self.applying_paused or self.unstable.snapshot is not None:
+        # What is committed is asked first: in the common case there is nothing, and that is the whole answer.
+        if self.applying >= self.committed or self.applying_paused or self.unstable.snapshot is not None:
             return False
         return self.applying < self._appliable_index(allow_unstable=allow_unstable)
 

@@ -168,19 +168,22 @@ class RawNode:
 
     def has_ready(self) -> bool:
         """Whether `ready` would hand out anything."""
-        raft = self.raft
+        raft, before = self.raft, self._hard_state
+        log = raft.log
         return bool(
             raft.messages
             or raft.after_append
-            or raft.log.unstable.has_next_entries()
-            or raft.log.has_next_committed(allow_unstable=self._allow_unstable)
+            or log.unstable.has_next_entries()
+            or log.has_next_committed(allow_unstable=self._allow_unstable)
+            or log.committed != before.commit
             or raft.commits_to_tell
             or raft.read_states
             or raft.refusals
-            or raft.log.unstable.next_snapshot() is not None
             or raft.role is not self._role
             or raft.lead != self._lead
-            or raft.hard_state() != self._hard_state
+            or raft.term != before.term
+            or raft.vote != before.vote
+            or log.unstable.next_snapshot() is not None
         )
 
     def ready(self) -> Ready:
@@ -254,12 +257,14 @@ class RawNode:
         raft = self.raft
         if not (ready.entries or ready.hard_state or ready.snapshot or ready.messages_after_append):
             return None
-        if not raft.log.unstable.entries and ready.snapshot is None:
+        entries = raft.log.unstable.entries
+        if not entries and ready.snapshot is None:
             return None
-        message = Message(MsgType.STORAGE_APPEND_RESP, raft.id, LOCAL_APPEND, raft.term)
-        if raft.log.unstable.entries:
-            message.log_term, message.index = raft.log.last_id()
-        message.snapshot = ready.snapshot
+        message = Message(
+            MsgType.STORAGE_APPEND_RESP, raft.id, LOCAL_APPEND, raft.term, snapshot=ready.snapshot
+        )
+        if entries:
+            message.log_term, message.index = entries[-1].term, entries[-1].index
         return message
 
     def advance(self) -> None:

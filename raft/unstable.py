@@ -10,8 +10,8 @@ class Unstable:
     `entries[i]` has index ``offset + i``; a snapshot stands directly before `offset`. Whatever lies before
     `offset_in_progress`, and the snapshot if `snapshot_in_progress`, has been handed out to be written.
 
-    Invariants: ``offset <= offset_in_progress <= offset + len(entries)``; without a snapshot,
-    ``offset == storage.last_index() + 1`` as soon as all attestations are in.
+    Invariants: ``offset <= offset_in_progress <= offset + len(entries)``; everything before `offset` that the
+    log consists of is stable, so that ``offset - 1`` is its last index when nothing is unstable.
     """
 
     __slots__ = ("entries", "offset", "offset_in_progress", "snapshot", "snapshot_in_progress")
@@ -24,11 +24,9 @@ class Unstable:
         self.snapshot: Snapshot | None = None
         self.snapshot_in_progress = False
 
-    def last_index(self) -> int | None:
-        """Last index known here; `None` if the stable storage has to be asked."""
-        if self.entries:
-            return self.offset + len(self.entries) - 1
-        return self.snapshot.index if self.snapshot else None
+    def last_index(self) -> int:
+        """Index of the log's last entry, unstable or, if there is none here, stable."""
+        return self.offset + len(self.entries) - 1
 
     def term(self, index: int) -> int | None:
         """Term at `index` if it is known here."""

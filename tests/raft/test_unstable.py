@@ -20,7 +20,7 @@ def holding(first: int, *terms: int, accepted: bool = False) -> Unstable:
 
 def test_empty_knows_nothing():
     unstable = Unstable(5)
-    assert unstable.last_index() is None
+    assert unstable.last_index() == 4, "the end of the stable log"
     assert unstable.term(4) is None
     assert unstable.next_entries() == []
     assert not unstable.has_next_entries()
