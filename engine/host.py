@@ -270,8 +270,11 @@ class Host:
 
     def frame_received(self, node: int, kind: FrameKind, payload: bytes) -> None:
         """A frame of a peer."""
-        if kind in {FrameKind.MESSAGES, FrameKind.SNAPSHOT}:
+        if kind is FrameKind.MESSAGES:
             self._inputs.frames.append((node, payload))
+            self.wake()
+        elif kind is FrameKind.SNAPSHOT:
+            self._inputs.snapshots.append((node, payload))
             self.wake()
         elif kind in {FrameKind.REQUEST, FrameKind.REPLY}:
             self._requests.peer_frame(node, kind, payload)

@@ -26,6 +26,7 @@ from .replicas import MachineFactory, Replicas
 from .runs import Runs
 from .statemachine.store import StateStore
 from .ticker import Ticker
+from .transport.kinds import FrameKind
 from .turn import Effects, Inputs, Turn
 from .wire import read_frame
 
@@ -165,9 +166,11 @@ class Node:
     # -- phases: what peers and callers want -----------------------------------------------------
 
     def _step_messages(self, turn: Turn, inputs: Inputs) -> None:
-        for node, payload in inputs.frames:
+        frames = [(node, payload, FrameKind.MESSAGES) for node, payload in inputs.frames]
+        frames += [(node, payload, FrameKind.SNAPSHOT) for node, payload in inputs.snapshots]
+        for node, payload, kind in frames:
             try:
-                directory_index, rows = read_frame(payload)
+                directory_index, rows = read_frame(payload, kind)
             except BadFrame as error:
                 turn.effects.hang_up.append((node, Corruption(f"node {node} sent a bad frame: {error}")))
                 continue

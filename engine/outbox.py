@@ -2,16 +2,16 @@
 
 from typing import Final, NamedTuple
 
-from ..native.messages import encode_messages
+from ..native.messages import ROW_SIZE, encode_messages
 from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
 from .runs import Run, Runs
+from .transport.kinds import FrameKind
 from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, extra_of, row_of
 
 FRAME_BYTES: Final = 1 << 20
 """Frames are cut here; a message that is larger by itself travels alone."""
 FRAME_ROWS: Final = 4096
-ROW_BYTES: Final = 88
 
 
 class OutFrame(NamedTuple):
@@ -35,12 +35,17 @@ class Outbox:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._items: dict[int, list[_Item]] = {}
+        self._snapshots: list[tuple[int, _Item]] = []
 
     def add(self, node: int, group: int, message: Message) -> None:
         """Queue a message; its entries' bytes must be there when :meth:`frames` is called."""
         run = self._runs.of(group, message.entries) if message.entries else None
         urgent = group == 1 or message.type in {MsgType.HEARTBEAT, MsgType.HEARTBEAT_RESP}
-        self._push(node, _Item(row_of(group, message), run, extra_of(message), urgent))
+        item = _Item(row_of(group, message), run, extra_of(message), urgent)
+        if message.type is MsgType.SNAP:
+            self._snapshots.append((node, item))
+        else:
+            self._push(node, item)
 
     def add_notice(self, node: int, group: int, from_: int, notice: CommitNotice) -> None:
         """Queue a commit notice."""
@@ -52,14 +57,17 @@ class Outbox:
         self._push(node, _Item([group, to, 0, UNKNOWN_GROUP, 0, 0, 0, 0, 0, 0, 0], None, b"", urgent=False))
 
     def frames(self, directory_index: int) -> list[OutFrame]:
-        """Everything queued, as frames of at most 1 MiB and 4,096 rows each."""
+        """Everything queued, in frames of at most 1 MiB and 4,096 rows; a snapshot has one of its own."""
         out: list[OutFrame] = []
         for node, items in self._items.items():
             first = [item for item in items if item.urgent]
             rest = [item for item in items if not item.urgent]
             for part in (first, rest):
                 out.extend(_cut(node, part, directory_index))
+        for node, item in self._snapshots:
+            out.extend(_cut(node, [item], directory_index, FrameKind.SNAPSHOT))
         self._items = {}
+        self._snapshots = []
         return out
 
     def _push(self, node: int, item: _Item) -> None:
@@ -70,7 +78,9 @@ class Outbox:
             queue.append(item)
 
 
-def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
+def _cut(
+    node: int, items: list[_Item], directory_index: int, kind: FrameKind = FrameKind.MESSAGES
+) -> list[OutFrame]:
     """Encode items in order.
 
     Beats may overtake appends of their group: they carry no log position.
@@ -82,9 +92,9 @@ def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
     size = 0
     for row, run, extra, _ in items:
         data = b"" if run is None else run.data or b""
-        weight = ROW_BYTES + len(data) + len(extra)
+        weight = ROW_SIZE + len(data) + len(extra)
         if groups and (size + weight > FRAME_BYTES or len(groups) == FRAME_ROWS):
-            out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
+            out.append(OutFrame(node, encode_messages(directory_index, rows, bodies, kind), tuple(groups)))
             rows, bodies, groups, size = [], [], [], 0
         row[-2] = len(data)
         row[-1] = len(extra)
@@ -96,5 +106,5 @@ def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
         groups.append(row[0])
         size += weight
     if groups:
-        out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
+        out.append(OutFrame(node, encode_messages(directory_index, rows, bodies, kind), tuple(groups)))
     return out

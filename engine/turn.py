@@ -19,7 +19,9 @@ class Inputs:
     """Everything that has happened since the last turn, each list in order of arrival."""
 
     frames: list[tuple[int, bytes]] = field(default_factory=list)
-    """(sending node, payload of a MESSAGES or SNAPSHOT frame)."""
+    """(sending node, payload of a MESSAGES frame)."""
+    snapshots: list[tuple[int, bytes]] = field(default_factory=list)
+    """(sending node, payload of a SNAPSHOT frame)."""
     proposals: list[Proposal] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     durable: list[Batch] = field(default_factory=list)
@@ -33,6 +35,7 @@ class Inputs:
     def __bool__(self) -> bool:
         return bool(
             self.frames
+            or self.snapshots
             or self.proposals
             or self.reads
             or self.durable

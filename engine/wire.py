@@ -15,6 +15,7 @@ from ..native.messages import decode_messages
 from ..raft.entry import Entry, EntryType
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, Snapshot
+from .transport.kinds import FrameKind
 
 COMMIT_NOTICE: Final = 200
 """Row type of a commit notice: term and commit index, from the leader, never answered."""
@@ -95,13 +96,13 @@ def extra_of(message: Message) -> bytes:
     return encode_snapshot(message.snapshot)
 
 
-def read_frame(payload: bytes) -> tuple[int, Iterator[Received]]:
-    """The sender's directory index and the rows of a frame.
+def read_frame(payload: bytes, kind: int = FrameKind.MESSAGES) -> tuple[int, Iterator[Received]]:
+    """The sender's directory index and the rows of a frame; ``kind`` decides how large it may be.
 
     Raises:
         BadFrame: the frame breaks a rule of the format; nothing of it may be used.
     """
-    directory_index, rows = decode_messages(payload, make_entry)
+    directory_index, rows = decode_messages(payload, make_entry, kind)
     return directory_index, iter([_received(row) for row in rows])
 
 
