@@ -39,9 +39,11 @@ class Read(NamedTuple):
 
 
 class _Appended(NamedTuple):
+    """Commands that stand at ``first`` and behind it, and the results of those that were applied."""
+
     first: int
     length: int
-    term: int
+    results: list[object]
     token: Any
 
 
@@ -49,18 +51,20 @@ class PendingProposals:
     """Proposals of one replica: queued for a turn, or appended and waiting for their indexes to apply.
 
     A leader that steps down keeps them: if the same entry (index and term) applies in the end, its result
-    counts; if another entry applies at its index, it was dropped for good.
+    counts. Once another entry applies at its index, or one of a later term before it, it was dropped for
+    good: terms never fall along a log. A replica that leads again appends anew at indexes at which entries
+    of its earlier term may still wait, so the two are kept apart.
     """
 
-    __slots__ = ("_appended", "_results", "queued")
+    __slots__ = ("_appended", "queued")
 
     def __init__(self) -> None:
         self.queued: deque[Proposal] = deque()
-        self._appended: deque[_Appended] = deque()
-        self._results: list[object] = []
+        self._appended: dict[int, deque[_Appended]] = {}
+        """By term, ascending; within a term in the order of their indexes. No queue is empty."""
 
     def __len__(self) -> int:
-        return len(self.queued) + len(self._appended)
+        return len(self.queued) + sum(map(len, self._appended.values()))
 
     def take(self) -> list[Proposal]:
         """What this turn proposes: bounded, so that one flooded group does not starve the others."""
@@ -76,9 +80,10 @@ class PendingProposals:
     def appended(self, proposals: Sequence[Proposal], last_index: int, term: int) -> None:
         """The proposals' commands were appended back to back; the last one has ``last_index``."""
         first = last_index + 1 - sum(len(proposal.commands) for proposal in proposals)
+        waiting = self._appended.setdefault(term, deque())
         for proposal in proposals:
             length = len(proposal.commands)
-            self._appended.append(_Appended(first, length, term, proposal.token))
+            waiting.append(_Appended(first, length, [], proposal.token))
             first += length
 
     def refuse_queued(self, error: Error) -> list[Answer]:
@@ -89,49 +94,65 @@ class PendingProposals:
 
     def applied(self, entry: Entry, result: object, answers: list[Answer]) -> None:
         """``entry`` was applied with ``result``; answer the proposal that it completes, if any."""
-        appended = self._appended
-        while appended and appended[0].first + appended[0].length <= entry.index:
-            self._drop(answers)
-        if not appended or appended[0].first > entry.index:
+        waiting = self._appended.get(entry.term)
+        if len(self._appended) > (waiting is not None):
+            self._drop_overtaken(entry, answers)
+        if waiting is None or waiting[0].first > entry.index:
             return
-        head = appended[0]
-        if head.term != entry.term:
-            self._drop(answers)
-            return
-        self._results.append(result)
+        head = waiting[0]
+        head.results.append(result)
         if entry.index == head.first + head.length - 1:
-            appended.popleft()
-            results, self._results = self._results, []
-            answers.append(Answer(head.token, results))
+            self._pop(entry.term)
+            answers.append(Answer(head.token, head.results))
 
-    def skipped(self, index: int, answers: list[Answer]) -> None:
-        """A snapshot took the place of the log up to ``index``: nobody here sees those entries apply."""
-        while self._appended and self._appended[0].first <= index:
-            lost = self._appended.popleft()
-            error = OutcomeUnknown("a snapshot covers the write's log position: read before repeating it")
-            answers.append(Answer(lost.token, error))
-        self._results.clear()
+    def skipped(self, index: int, term: int, answers: list[Answer]) -> None:
+        """A snapshot of (``index``, ``term``) took the place of the log: nobody here sees entries apply."""
+        for at, waiting in list(self._appended.items()):
+            for head in list(waiting):
+                if head.first <= index:
+                    error = OutcomeUnknown(
+                        "a snapshot covers the write's log position: read before repeating it"
+                    )
+                    answers.append(Answer(head.token, error))
+                elif at < term:
+                    answers.append(_dropped(head))
+                else:
+                    break
+                self._pop(at)
 
     def fail_all(self, error: Error) -> list[Answer]:
         """The replica stops: queued proposals fail with ``error``, appended ones may still commit."""
         answers = self.refuse_queued(error)
-        for appended in self._appended:
-            unknown = OutcomeUnknown("the node stopped before the write was applied")
-            unknown.__cause__ = error
-            answers.append(Answer(appended.token, unknown))
+        for waiting in self._appended.values():
+            for head in waiting:
+                unknown = OutcomeUnknown("the node stopped before the write was applied")
+                unknown.__cause__ = error
+                answers.append(Answer(head.token, unknown))
         self._appended.clear()
-        self._results.clear()
         return answers
 
-    def _drop(self, answers: list[Answer]) -> None:
-        """Another leader's entry stands at the head's index: the head will never apply, in full or at all."""
-        head = self._appended.popleft()
-        partly = bool(self._results)
-        self._results.clear()
-        if partly:
-            answers.append(Answer(head.token, OutcomeUnknown("only some commands of the proposal applied")))
-        else:
-            answers.append(Answer(head.token, ProposalDropped("another leader's entry took its place")))
+    def _drop_overtaken(self, entry: Entry, answers: list[Answer]) -> None:
+        """Answer what ``entry`` shuts out of the log: all of earlier terms, of later ones what it displaces."""
+        for term, waiting in list(self._appended.items()):
+            for head in list(waiting):
+                if not (term < entry.term or (term > entry.term and head.first <= entry.index)):
+                    break
+                self._pop(term)
+                answers.append(_dropped(head))
+
+    def _pop(self, term: int) -> None:
+        """Take out the first one of a term."""
+        waiting = self._appended[term]
+        waiting.popleft()
+        if not waiting:
+            del self._appended[term]
+
+
+def _dropped(proposal: _Appended) -> Answer:
+    """Another leader's entries stand in its place: it will never apply, in full or at all."""
+    if proposal.results:
+        return Answer(proposal.token, OutcomeUnknown("only some commands of the proposal applied"))
+    return Answer(proposal.token, ProposalDropped("another leader's entry took its place"))
 
 
 class PendingReads:

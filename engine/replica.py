@@ -210,7 +210,7 @@ class Replica:
         self.set_applied(snapshot.index, snapshot.term, snapshot.conf_state)
         self.checkpoint()
         self._state.set_install_marker(self.group, message_term)
-        self.proposals.skipped(snapshot.index, answers)
+        self.proposals.skipped(snapshot.index, snapshot.term, answers)
 
     def checkpoint(self) -> None:
         """Keep the state of a machine that is not durable by itself as one value in the state store."""
