@@ -137,12 +137,9 @@ class Keyspace:
     def _start_afresh(self, active: Pending) -> None:
         active.point = None  # it spoke of data that is gone
         active.table.discard()
-        if active.fresh:
-            return  # nothing older shows through, and a prefix given since then was never written to
-        below = self._prefix_below_or_unknown()
-        active.buries = below
+        active.buries = self._prefix_below_or_unknown()
         active.fresh = True
-        if not active.maps:
+        if not active.maps:  # a prefix given to this layer was never written to, and serves on
             active.prefix = NO_DATA
 
     def _prefix_below_or_unknown(self) -> int:

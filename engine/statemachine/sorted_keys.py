@@ -10,8 +10,8 @@ FEW = 24
 class SortedKeys:
     """A set of keys that can be cut in order.
 
-    Invariant: the set is ``_ordered`` without ``_removed``, with ``_added``; ``_removed`` is part of
-    ``_ordered``, ``_added`` is disjoint from it.
+    Invariant: the set is ``_ordered`` without ``_removed``, then with ``_added``; ``_removed`` is part of
+    ``_ordered``, and a key of ``_added`` is in ``_ordered`` only if it is in ``_removed`` too.
     """
 
     __slots__ = ("_added", "_ordered", "_removed")
@@ -23,10 +23,7 @@ class SortedKeys:
 
     def add(self, key: bytes) -> None:
         """Add a key that is not in the set."""
-        if key in self._removed:
-            self._removed.discard(key)
-        else:
-            self._added.add(key)
+        self._added.add(key)
 
     def remove(self, key: bytes) -> None:
         """Remove a key that is in the set."""

@@ -16,3 +16,10 @@ def flush(store: OverlayStore) -> None:
     assert taken is not None
     store.write(taken)
     store.flushed(taken)
+
+
+def flush_until_idle(store: OverlayStore) -> None:
+    """Flush what waits and reclaim what was abandoned."""
+    while (taken := store.freeze()) is not None:
+        store.write(taken)
+        store.flushed(taken)

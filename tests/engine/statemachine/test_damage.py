@@ -14,7 +14,7 @@ from multiraft.engine.statemachine.overlay import OverlayStore
 from multiraft.engine.statemachine.records import HEAD, HEAD_KEY, PREFIX, Kind, record_key, seal
 from multiraft.engine.statemachine.store import Applied
 from multiraft.raft.state import ConfState
-from tests.engine.statemachine.helpers import flush
+from tests.engine.statemachine.helpers import flush, flush_until_idle
 
 DATA = [(b"key%02d" % number, b"value%d" % number) for number in range(20)]
 POINT = Applied(9, 4, ConfState((1, 2, 3), (), (4,)), b"meta")
@@ -173,13 +173,17 @@ def test_what_is_no_applied_record_is_refused(data: bytes):
         decode_point(data)
 
 
-def test_a_damaged_head_costs_nothing_but_a_line_in_the_log(caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("dead", [False, True])
+def test_a_damaged_head_costs_nothing_but_a_line_in_the_log(dead: bool, caplog: pytest.LogCaptureFixture):
     """What it says about free prefixes is found out from those in use, empty groups and the dead included."""
     before = filled()
     before.group(4).put(b"k", b"v")
     flush(before)
     before.group(4).delete(b"k")
     flush(before)  # group 4 is empty now, and has the highest prefix
+    if dead:
+        before.remove(4)
+        flush(before)  # its prefix is to be reclaimed: whoever got it anew would lose its data
     contents = before.crash().medium.contents
     contents[HEAD_KEY] = b"damaged"
     with caplog.at_level(logging.ERROR):
@@ -188,6 +192,7 @@ def test_a_damaged_head_costs_nothing_but_a_line_in_the_log(caplog: pytest.LogCa
     store.group(5).put(b"five", b"5")
     store.group(4).put(b"four", b"4")
     flush(store)
+    flush_until_idle(store)
     store = store.crash()
     assert [readable(store, group) for group in (1, 2, 3)] == [True, True, True]
     assert list(store.group(4).scan(b"", None)) == [(b"four", b"4")]

@@ -113,6 +113,7 @@ def test_what_is_no_command_is_a_result(store: OrderedStore):
     machine = KVMachine(store)
     results = machine.apply([b"", b"x" * 23, envelope(1, 2, 1, b""), envelope(1, 2, 9, b"\xc1")])
     assert all(isinstance(result, MalformedCommand) for result in results)
+    assert all("command" in str(result) for result in results)
 
 
 def test_reads_are_clipped_to_the_bounds(store: OrderedStore):
@@ -146,6 +147,9 @@ def test_a_machine_is_opened_again_from_its_metadata(store: OrderedStore):
         for stop in range(len(machine.metadata())):
             with pytest.raises(Corruption):
                 KVMachine.from_metadata(store, machine.metadata()[:stop])
+    for too_long in ((b"k" * 481, None), (b"", b"k" * 481)):
+        with pytest.raises(Corruption):
+            KVMachine.from_metadata(store, KVMachine(store, *too_long).metadata())
 
 
 def test_it_is_a_state_machine(store: OrderedStore):
