@@ -1,5 +1,6 @@
 """One replica: a Raft state machine, its part of the log, its state machine and those who wait for it."""
 
+import logging
 import random
 from collections.abc import Sequence
 from typing import Final
@@ -19,6 +20,8 @@ from .runs import Runs
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Applied, StateStore
 
+logger = logging.getLogger("multiraft.node")
+
 SYSTEM_GROUP: Final = 1
 
 
@@ -33,6 +36,7 @@ class ReplicaStorage:
         self._log = log
         self._applied = applied
         self._machine: StateMachine | None = None
+        self._said_too_large = False
         self.first_index = log.first_index
         self.last_index = log.last_index
         self.term = log.term
@@ -41,6 +45,10 @@ class ReplicaStorage:
     def serve_snapshots_of(self, machine: StateMachine) -> None:
         """Name the machine whose state :meth:`snapshot` sends."""
         self._machine = machine
+
+    def serve_no_snapshots(self) -> None:
+        """The machine's state is not that of its applied index."""
+        self._machine = None
 
     def applied_is(self, applied: Applied) -> None:
         """Note how far the machine's state reaches."""
@@ -56,15 +64,19 @@ class ReplicaStorage:
         """The machine's state as of its applied index.
 
         Raises:
-            SnapshotTemporarilyUnavailable: there is no machine yet, or its state is too large to send.
+            SnapshotTemporarilyUnavailable: there is no machine, or its state is too large to send.
         """
         if self._machine is None:
-            raise SnapshotTemporarilyUnavailable("the state machine is not loaded")
+            raise SnapshotTemporarilyUnavailable("there is no state to send")
         applied = self._applied
         try:
             data = self._machine.snapshot()
         except SnapshotTooLarge as error:
+            if not self._said_too_large:
+                self._said_too_large = True
+                logger.warning("a follower stays behind until the log reaches back to it: %s", error)
             raise SnapshotTemporarilyUnavailable(str(error)) from error
+        self._said_too_large = False
         return Snapshot(index=applied.index, term=applied.term, conf_state=applied.conf_state, data=data)
 
 
@@ -197,6 +209,10 @@ class Replica:
         self.reads.serve(self.applied.index, self.machine, answers)
 
     def _quarantine(self, index: int, error: Exception, answers: list[Answer]) -> None:
+        # Some of the commands may have changed the state: no index of the log has it, so neither the disk
+        # nor a peer may ever see it.
+        self._state.discard(self.group)
+        self._storage.serve_no_snapshots()
         self.quarantine = Quarantined(self.group, index, f"the state machine raised {error!r}")
         self.quarantine.__cause__ = error
         answers += self.proposals.fail_all(self.quarantine)
