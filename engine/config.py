@@ -45,6 +45,8 @@ class EngineConfig:
     """Early messages of groups that this node has not created yet."""
     parked_ms: int = 5000
     """How long such a message waits before it is dropped."""
+    snapshot_ms: int = 30_000
+    """How long a snapshot may be under way to a replica before it counts as lost and is sent again."""
     request_bytes: int = 256 * MIB
     """Requests queued on this node, over all groups; more is refused as Overloaded."""
     operation_timeout_ms: int = 30_000

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..raft.errors import PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
-from ..raft.messages import Message
+from ..raft.messages import Message, MsgType
 from .errors import Corruption
 from .parking import Parking
 from .replica import Replica
@@ -23,7 +23,9 @@ logger = logging.getLogger("multiraft.node")
 class Delivery:
     """Brings messages to the replicas of a node, and theirs to the outbox of a turn."""
 
-    def __init__(self, replicas: Replicas, parking: Parking, active: dict[int, Replica]) -> None:
+    def __init__(
+        self, replicas: Replicas, parking: Parking, active: dict[int, Replica], snapshot_age: float
+    ) -> None:
         self.refused = 0
         """Messages dropped because they name another replica, or come from the wrong node."""
         self.directory_index = 0
@@ -31,6 +33,9 @@ class Delivery:
         self._replicas = replicas
         self._parking = parking
         self._active = active
+        self._snapshot_age = snapshot_age
+        self._snapshots_sent: dict[tuple[int, int], float] = {}
+        """When a snapshot went to a replica, by group and replica, oldest first."""
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -43,6 +48,7 @@ class Delivery:
             self._receive_unknown(turn, node, directory_index, received)
             return
         if received.kind == UNKNOWN_GROUP:
+            self.unreachable(node, (received.group,))
             return
         message = received.message
         if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
@@ -68,9 +74,26 @@ class Delivery:
 
     def forget_unfounded(self, turn: Turn) -> None:
         """Give up what has waited too long, or for groups that do not exist; their senders are told."""
-        self._parking.expire(turn.now)
-        for parked in self._parking.unfounded(self.directory_index, self._replicas.expects):
+        gone = self._parking.expire(turn.now)
+        gone += self._parking.unfounded(self.directory_index, self._replicas.expects)
+        for parked in gone:
             turn.outbox.add_unknown(parked.node, parked.received.group, parked.received.message.from_)
+
+    def retry_snapshots(self, turn: Turn) -> None:
+        """Give up snapshots that are still under way after so long: nothing else is sent to their receivers.
+
+        A connection that breaks says so, but a receiver may also drop a snapshot without a word: it comes too
+        early, or for a replica that cannot run.
+        """
+        sent = self._snapshots_sent
+        while sent:
+            (group, peer), since = next(iter(sent.items()))
+            if since + self._snapshot_age > turn.now:
+                return
+            del sent[group, peer]
+            replica = self._replicas.running.get(group)
+            if replica is not None:
+                replica.raw.report_snapshot(peer, ok=False)
 
     def step(self, turn: Turn, replica: Replica, message: Message) -> None:
         """Hand a message to its replica; one whose core can no longer go on stops, the others go on."""
@@ -103,8 +126,12 @@ class Delivery:
         node = replica.nodes.get(message.to)
         if node is None:
             logger.debug("group %d: no node holds replica %d", replica.group, message.to)
-        else:
-            turn.outbox.add(node, replica.group, message)
+            return
+        turn.outbox.add(node, replica.group, message)
+        if message.type is MsgType.SNAP:
+            receiver = (replica.group, message.to)
+            self._snapshots_sent.pop(receiver, None)
+            self._snapshots_sent[receiver] = turn.now
 
     def unreachable(self, node: int, groups: Iterable[int]) -> None:
         """Tell the leaders among these groups that what they sent to ``node`` is lost."""

@@ -62,7 +62,7 @@ class Node:
         self._running = self.replicas.running
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
-        self._delivery = Delivery(self.replicas, self.parking, self._active)
+        self._delivery = Delivery(self.replicas, self.parking, self._active, config.snapshot_ms / 1000)
         self._held = Held()
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
@@ -211,6 +211,7 @@ class Node:
                     self._activate(replica)
         if due:
             self._delivery.forget_unfounded(turn)
+            self._delivery.retry_snapshots(turn)
 
     # -- phases: what Raft wants -----------------------------------------------------------------
 

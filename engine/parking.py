@@ -56,13 +56,16 @@ class Parking:
         self._bytes -= sum(one.size for one in parked)
         return parked
 
-    def expire(self, now: float) -> None:
-        """Drop the groups whose first message has waited for too long."""
+    def expire(self, now: float) -> list[Parked]:
+        """Take out the groups whose first message has waited for too long."""
+        gone: list[Parked] = []
         while self._groups:
             group, parked = next(iter(self._groups.items()))
             if parked[0].deadline > now:
-                return
-            self._drop(group)
+                break
+            gone += self.take(group)
+        self.dropped += len(gone)
+        return gone
 
     def unfounded(self, directory_index: int, expected: Callable[[int], bool]) -> list[Parked]:
         """Take out what waits for groups that do not exist.

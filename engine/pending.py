@@ -132,7 +132,7 @@ class PendingProposals:
         return answers
 
     def _drop_overtaken(self, entry: Entry, answers: list[Answer]) -> None:
-        """Answer what ``entry`` shuts out of the log: all of earlier terms, of later ones what it displaces."""
+        """Answer what ``entry`` shuts out of the log: earlier terms whole, later ones at its index."""
         for term, waiting in list(self._appended.items()):
             for head in list(waiting):
                 if not (term < entry.term or (term > entry.term and head.first <= entry.index)):
