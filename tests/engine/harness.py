@@ -64,6 +64,7 @@ class Host:
 
     def __init__(self, nodes: "Nodes", node_id: int, log: MemoryLogStore, state: MemoryStateStore) -> None:
         self.nodes = nodes
+        nodes.hosts[node_id] = self
         self.node_id = node_id
         self.log = log
         self.state = state
@@ -78,11 +79,7 @@ class Host:
         self.node.start()
 
     def _machine(self, birth: Birth, metadata: bytes | None) -> StateMachine:
-        volatile = self.nodes.config.state_machine == "memory"
-        store = (self.state.memory_group if volatile else self.state.group)(birth.group)
-        if metadata:
-            return Machine.from_metadata(store, metadata)
-        return Machine(store, birth.start, birth.end, birth.epoch)
+        return self.nodes.machine(self, birth, metadata)
 
     def turn(self) -> Effects:
         inputs, self.inputs = self.inputs, Inputs()
@@ -96,12 +93,13 @@ class Host:
         self.nodes.wire += [(self.node_id, frame) for frame in effects.frames]
         return effects
 
-    def write(self) -> None:
-        """The disk does its work: every batch handed over becomes durable."""
-        for batch in self.unwritten:
+    def write(self, most: int | None = None) -> None:
+        """The disk does its work: every batch handed over becomes durable, or the oldest ones only."""
+        ready = self.unwritten[:most]
+        del self.unwritten[: len(ready)]
+        for batch in ready:
             self.log.commit(batch)
             self.inputs.durable.append(batch)
-        self.unwritten.clear()
 
     def flush(self) -> None:
         for flush in self.unflushed:
@@ -131,8 +129,7 @@ class Host:
 
     def crash(self) -> "Host":
         """What comes back after a crash: only what was durable."""
-        reborn = Host(self.nodes, self.node_id, self.log.crash(), self.state.crash())
-        self.nodes.hosts[self.node_id] = reborn
+        reborn = type(self)(self.nodes, self.node_id, self.log.crash(), self.state.crash())
         self.nodes.wire = [
             (source, frame) for source, frame in self.nodes.wire if self.node_id not in {source, frame.node}
         ]
@@ -162,9 +159,21 @@ class Nodes:
         self.wire: list[tuple[int, OutFrame]] = []
         self.cut: set[int] = set()
         """Nodes that nothing reaches and that reach nobody."""
-        self.hosts = {
-            node: Host(self, node, MemoryLogStore(), MemoryStateStore()) for node in range(1, count + 1)
-        }
+        self.hosts: dict[int, Host] = {}
+        for node in range(1, count + 1):
+            self.add_host(node)
+
+    def add_host(self, node: int) -> None:
+        """A node with empty stores."""
+        Host(self, node, MemoryLogStore(), MemoryStateStore())
+
+    def machine(self, host: Host, birth: Birth, metadata: bytes | None) -> StateMachine:
+        """The state machine of a replica."""
+        volatile = self.config.state_machine == "memory"
+        store = (host.state.memory_group if volatile else host.state.group)(birth.group)
+        if metadata:
+            return Machine.from_metadata(store, metadata)
+        return Machine(store, birth.start, birth.end, birth.epoch)
 
     def __getitem__(self, node: int) -> Host:
         return self.hosts[node]

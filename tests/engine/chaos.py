@@ -1,0 +1,473 @@
+"""A cluster of real nodes under faults, all of it from one seed.
+
+Time, disks and messages move only when the seed says so: batches become durable one by one, links lose,
+double, delay and reorder, nodes pause and crash at any moment and come back with exactly what was durable.
+Groups are created while this goes on, by a directory as the engine has one. :mod:`tests.engine.judge` looks
+on after every turn.
+"""
+
+import random
+from dataclasses import dataclass
+
+from multiraft.engine.config import MIB, EngineConfig
+from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
+from multiraft.engine.logstore.port import Birth, GroupWrite
+from multiraft.engine.outbox import OutFrame
+from multiraft.engine.pending import Proposal, Read
+from multiraft.engine.replica import SYSTEM_GROUP
+from multiraft.engine.statemachine.commands import (
+    HEADER_BYTES,
+    Put,
+    decode,
+    encode_cas,
+    encode_delete,
+    encode_put,
+    envelope,
+)
+from multiraft.engine.statemachine.memory_store import MemoryStateStore
+from multiraft.engine.turn import Effects
+from multiraft.native.frames import HEADER_SIZE
+from multiraft.raft import invariants
+
+from .harness import Host, Machine, Nodes, birth, messages
+from .judge import Disk, Judge, Operation
+
+CREATE = b"create/"
+GROUPS = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How often each kind of fault happens, per step; 0 for never."""
+
+    crash: float = 0.0
+    cut: float = 0.0
+    hang_up: float = 0.0
+    pause: float = 0.0
+    poison: float = 0.0
+    lossy: bool = False
+    """The network loses, doubles and reorders single frames and tells nobody, which TCP never does."""
+
+    @classmethod
+    def draw(cls, source: random.Random) -> "Faults":
+        """Every run has some kinds only: all at once leave too little time between them."""
+
+        def often(rate: float) -> float:
+            return source.choice((0.0, rate / 3, rate, rate * 3))
+
+        return cls(
+            crash=often(0.002),
+            cut=often(0.002),
+            hang_up=often(0.003),
+            pause=often(0.002),
+            poison=source.choice((0.0, 0.0, 0.001)),
+            lossy=source.random() < 0.4,
+        )
+
+
+def draw_config(source: random.Random) -> EngineConfig:
+    """Small limits, so that each of them is met."""
+    append = source.choice((64, 300, MIB))
+    return EngineConfig(
+        tick_ms=100,
+        beat_ms=200,
+        election_timeout_ms=500,
+        append_bytes=append,
+        inflight_messages=source.choice((1, 2, 256)),
+        inflight_bytes=source.choice((append, 4 * MIB)),
+        uncommitted_bytes=source.choice((300, 16 * MIB)),
+        apply_bytes=source.choice((50, 4 * MIB)),
+        log_keep_bytes=source.choice((500, 4 * MIB)),
+        log_keep_entries=source.choice((3, 20, 1000)),
+        flush_ms=source.choice((100, 300, 1000)),
+        batches_in_flight=source.choice((1, 2, 4)),
+        parked_bytes=source.choice((1000, 16 * MIB)),
+        parked_ms=source.choice((300, 5000)),
+        snapshot_ms=source.choice((1000, 4000)),
+        state_machine=source.choice(("lmdb", "memory")),
+    )
+
+
+class WatchedLog(MemoryLogStore):
+    """A log store that tells the judge what it was given and what of it is durable."""
+
+    def __init__(self, environment: MemoryEnvironment | None, disk: Disk) -> None:
+        self.disk = disk
+        disk.staged.clear()
+        super().__init__(environment)
+
+    def stage(self, writes):
+        batch = super().stage(writes)
+        self.disk.staged[batch.seq] = list(writes)
+        return batch
+
+    def commit(self, batch) -> None:
+        super().commit(batch)
+        self.disk.commit(batch.seq)
+
+    def crash(self) -> "WatchedLog":
+        self.close()
+        return WatchedLog(MemoryEnvironment(self.environment.values), self.disk)
+
+
+class FragileMachine(Machine):
+    """A machine that raises when the seed says so, half-way through what it was given."""
+
+    broken: "Chaos | None" = None
+
+    def apply(self, commands):
+        if self.broken is not None:
+            super().apply(commands[: self.broken.random.randrange(len(commands))])
+            raise RuntimeError("poisoned")
+        return super().apply(commands)
+
+
+class Directory(FragileMachine):
+    """The system group's machine: creates groups, as the real directory does."""
+
+    host: "FaultyHost"
+
+    def apply(self, commands):
+        results = super().apply(commands)
+        for command in map(decode, (command[HEADER_BYTES:] for command in commands)):
+            if isinstance(command, Put):
+                self.tell([(command.key, command.value)])
+        return results
+
+    def restore(self, data):
+        super().restore(data)
+        self.tell(self.scan())
+
+    def tell(self, pairs):
+        for key, value in pairs:
+            if key.startswith(CREATE):
+                self.host.order(int(key[len(CREATE) :]), int(value))
+        self.host.node.directory_index = self.version
+
+    @property
+    def version(self) -> int:
+        return 1 + len(list(self.scan(prefix=CREATE)))
+
+
+class FaultyHost(Host):
+    """A node that is watched."""
+
+    nodes: "Chaos"
+
+    def __init__(self, nodes: "Chaos", node_id: int, log: WatchedLog, state: MemoryStateStore) -> None:
+        super().__init__(nodes, node_id, log, state)
+        self.seen: dict[int, int] = {}
+        self.sleeps_until = 0
+        directory = self.replica(SYSTEM_GROUP).machine
+        self.node.directory_index = directory.version
+        for key, _ in directory.scan(prefix=CREATE):
+            assert int(key[len(CREATE) :]) in log.births(), f"node {node_id} has lost a birth: {key!r}"
+        for group, replica in self.node.replicas.running.items():
+            log.disk.check_log(group, log.group(group))
+            nodes.judge.state(group, replica.applied.index, replica.machine.scan())
+            self.seen[group] = replica.applied.index
+        assert not self.node.replicas.lost, f"node {node_id}: {self.node.replicas.lost}"
+
+    def order(self, group: int, designated: int) -> None:
+        self.node.replicas.create([birth(group, self.node_id, len(self.nodes.disks), designated)])
+
+    def turn(self) -> Effects:
+        effects = super().turn()
+        for frame in effects.frames:
+            for one in messages(frame):
+                self.nodes.judge.sent(self.node_id, one.group, one.message)
+        for group in self.node.replicas.running:
+            self.watch(group)
+        for operation, value in effects.answers:
+            self.nodes.judge.answered(operation, value)
+        assert not self.hang_ups
+        assert len(self.unwritten) <= self.nodes.config.batches_in_flight
+        assert self.node.parking._bytes <= self.nodes.config.parked_bytes
+        return effects
+
+    def watch(self, group: int) -> None:
+        replica, judge = self.replica(group), self.nodes.judge
+        invariants.check(replica.raw)
+        if replica.leads:
+            judge.leads(group, replica.raw.raft)
+        applied, before = replica.applied.index, self.seen.get(group, 1)
+        assert applied >= before, f"group {group}: applied falls from {before} to {applied}"
+        if applied == before:
+            return
+        if replica.installing is None or replica.installing.snapshot.index != applied:
+            log = self.log.group(group)
+            judge.applied(self.node_id, group, log.entries(before + 1, applied + 1, None))
+        if replica.quarantine is None:
+            judge.state(group, applied, replica.machine.scan())
+        self.seen[group] = applied
+
+    def is_quarantined(self) -> bool:
+        return any(replica.quarantine is not None for replica in self.node.replicas.running.values())
+
+
+class Chaos(Nodes):
+    """The nodes, what lies between them, those who use them, and the faults."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        self.random = random.Random(seed)
+        self.faults = Faults.draw(self.random)
+        self.disks = {node: Disk() for node in range(1, count + 1)}
+        self.judge = Judge(self.disks)
+        self.links: dict[tuple[int, int], list[OutFrame]] = {}
+        self.blocked: set[tuple[int, int]] = set()
+        """(from, to): nothing gets through."""
+        self.operations: list[Operation] = []
+        self.steps = 0
+        self.crashes = 0
+        super().__init__(count, draw_config(self.random), seed)
+
+    def add_host(self, node: int) -> None:
+        """A node of a new cluster: the system group is born everywhere before anything else."""
+        log = WatchedLog(None, self.disks[node])
+        born = birth(SYSTEM_GROUP, node, len(self.disks))
+        batch = log.stage([GroupWrite(SYSTEM_GROUP, born.replica_id, birth=born)])
+        log.commit(batch)
+        log.finish(batch)
+        FaultyHost(self, node, log, MemoryStateStore())
+
+    def machine(self, host: FaultyHost, birth: Birth, metadata: bytes | None) -> FragileMachine:
+        volatile = self.config.state_machine == "memory" and birth.group != SYSTEM_GROUP
+        store = (host.state.memory_group if volatile else host.state.group)(birth.group)
+        kind = Directory if birth.group == SYSTEM_GROUP else FragileMachine
+        machine = kind.from_metadata(store, metadata) if metadata else kind(store)
+        machine.host = host
+        return machine
+
+    # -- one step --------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        self.steps += 1
+        host = self.hosts[self.random.randint(1, len(self.hosts))]
+        (action,) = self.random.choices(
+            (self.take_turn, self.write, self.flush, self.carry, self.pass_moment, self.ask),
+            (50, 12, 5, 20, 5, 8),
+        )
+        action(host)
+        self.make_faults(host)
+
+    def take_turn(self, host: FaultyHost) -> None:
+        if host.sleeps_until <= self.steps:
+            host.turn()
+            self.send()
+
+    def write(self, host: FaultyHost) -> None:
+        host.write(self.random.randint(1, 2))
+
+    def flush(self, host: FaultyHost) -> None:
+        host.flush()
+
+    def pass_moment(self, _host: FaultyHost) -> None:
+        self.now += self.random.uniform(0.01, 0.1)
+
+    # -- the network -----------------------------------------------------------------------------
+
+    def send(self) -> None:
+        """What nodes have sent goes into the links."""
+        wire, self.wire = self.wire, []
+        for source, frame in wire:
+            link = self.links.setdefault((source, frame.node), [])
+            if not self.faults.lossy and len(link) > 30:
+                self.hosts[source].inputs.frames_dropped.append((frame.node, frame.groups))
+            else:
+                link.append(frame)
+
+    def carry(self, _host: FaultyHost) -> None:
+        """Some frames of one link arrive."""
+        ready = [pair for pair, frames in sorted(self.links.items()) if frames]
+        if not ready:
+            return
+        pair = self.random.choice(ready)
+        link = self.links[pair]
+        if pair in self.blocked:
+            if self.faults.lossy:
+                link.clear()
+            return
+        for _ in range(self.random.randint(1, len(link))):
+            frame = link.pop(self.random.randrange(len(link)) if self.faults.lossy else 0)
+            luck = self.random.random() if self.faults.lossy else 1.0
+            if luck < 0.05:
+                continue
+            if luck < 0.1:
+                link.append(frame)
+            self.hosts[pair[1]].inputs.frames.append((pair[0], frame.data[HEADER_SIZE:]))
+
+    def hang_up(self, first: int, second: int) -> None:
+        """The connection of two nodes breaks, with everything on it; both notice."""
+        for one, other in ((first, second), (second, first)):
+            self.links.pop((one, other), None)
+            self.hosts[one].inputs.peers_lost.append(other)
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def ask(self, host: FaultyHost) -> None:
+        """A client asks a node for something, mostly the one that leads."""
+        if sum(not operation.done for operation in self.operations[-40:]) > 15:
+            return
+        created = self.created()
+        group = self.random.choice([*created, *created, SYSTEM_GROUP, *GROUPS])
+        if self.random.random() < 0.8:
+            for other in self.hosts.values():
+                running = other.node.replicas.running.get(group)
+                if running is not None and running.leads:
+                    host = other
+        self.operations.append(self._operation(group, host))
+
+    def _operation(self, group: int, host: FaultyHost) -> Operation:
+        number = len(self.operations)
+        operation = Operation(number, group, host, after=self.judge.history(group).known)
+        if group == SYSTEM_GROUP:
+            create = encode_put(CREATE + b"%d" % self.random.choice(GROUPS), b"%d" % self._any_node())
+            operation.commands = (envelope(7, 100 * number, 1, create),)
+        elif self.random.random() < 0.3:
+            operation.key = self._key()
+        else:
+            count = self.random.choice((1, 1, 1, 1, 2, 5))
+            operation.commands = tuple(
+                envelope(7, 100 * number + part, 1, self._change(group, number, part))
+                for part in range(count)
+            )
+        self.submit(operation)
+        return operation
+
+    def submit(self, operation: Operation) -> None:
+        inputs, key = operation.host.inputs, operation.key
+        if key is None:
+            inputs.proposals.append(Proposal(operation.group, operation.commands, operation))
+        else:
+            inputs.reads.append(Read(operation.group, lambda machine: machine.get(key), operation))
+
+    def _any_node(self) -> int:
+        return self.random.randint(1, len(self.hosts))
+
+    def _key(self) -> bytes:
+        return b"k%d" % self.random.randrange(4)
+
+    def _change(self, group: int, number: int, part: int) -> bytes:
+        key, value = self._key(), b"v%d.%d" % (number, part)
+        kind = self.random.random()
+        if kind < 0.5:
+            return encode_put(key, value)
+        if kind < 0.6:
+            return encode_delete(key)
+        return encode_cas(key, self.judge.history(group)._values.get(key), value)
+
+    # -- faults ----------------------------------------------------------------------------------
+
+    def make_faults(self, host: FaultyHost) -> None:
+        faults, happens = self.faults, self.random.random
+        other = self._any_node()
+        if happens() < faults.crash:
+            self.crash(host)
+        elif happens() < faults.hang_up and other != host.node_id:
+            self.hang_up(host.node_id, other)
+        elif happens() < faults.pause:
+            host.sleeps_until = self.steps + self.random.randint(20, 600)
+        elif happens() < faults.cut:
+            self.cut_links(host.node_id)
+        elif happens() < faults.poison and host.node.replicas.running:
+            group = self.random.choice(list(host.node.replicas.running))
+            host.machine(group).broken = self
+
+    def crash(self, host: FaultyHost) -> FaultyHost:
+        self.crashes += 1
+        for pair, link in self.links.items():
+            if host.node_id in pair and not self.faults.lossy:
+                link.clear()
+        return host.crash()
+
+    def cut_links(self, node: int) -> None:
+        """Partitions come and go: of a whole node, of one link, in one direction."""
+        if self.blocked:
+            self.blocked.clear()
+            return
+        others = [other for other in self.hosts if other != node]
+        if others and self.random.random() < 0.5:
+            others = [self.random.choice(others)]
+        for other in others:
+            directions = [(node, other), (other, node)]
+            if self.random.random() < 0.4:
+                directions = [self.random.choice(directions)]
+            self.blocked.update(directions)
+            if not self.faults.lossy and self.random.random() < 0.5:
+                self.hang_up(node, other)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """No more faults: every group gets going, everybody is answered, all replicas agree."""
+        self.faults = Faults()
+        self.blocked.clear()
+        for host in list(self.hosts.values()):
+            host.sleeps_until = 0
+            for replica in host.node.replicas.running.values():
+                replica.machine.broken = None
+            if host.is_quarantined():
+                self.crash(host)
+        self.until(self.is_calm, 15, "no calm")
+        for group in sorted({SYSTEM_GROUP, *self.created()}):
+            self.use(group)
+        self.until(self.is_calm, 5, "no calm after use")
+
+    def created(self) -> list[int]:
+        keys = self.judge.history(SYSTEM_GROUP)._values
+        return [int(key[len(CREATE) :]) for key in keys if key.startswith(CREATE)]
+
+    def use(self, group: int) -> None:
+        """Write and read once; both succeed at the first try."""
+        leader = self.leader(group)
+        number = len(self.operations)
+        write = Operation(number, group, leader, after=self.judge.history(group).known)
+        write.commands = (envelope(7, 100 * number, 1, encode_put(b"end", b"%d" % number)),)
+        self.submit(write)
+        self.until(lambda: write.done, 3, f"{write} is not answered")
+        assert write.answers == [[None]], write.answers
+        read = Operation(number + 1, group, leader, key=b"end", after=self.judge.history(group).known)
+        self.submit(read)
+        self.until(lambda: read.done, 3, f"{read} is not answered")
+        assert read.answers == [b"%d" % number], read.answers
+        self.operations += (write, read)
+
+    def until(self, condition, seconds: float, complaint: str) -> None:
+        """Let time pass without faults until it is so."""
+        end = self.now + seconds
+        while not condition():
+            assert self.now < end, f"{complaint}: {self.complaints()}"
+            self.now += 0.05
+            for _ in range(8):
+                for host in self.hosts.values():
+                    host.turn()
+                    host.write()
+                    host.flush()
+                self.send()
+                for (source, target), link in self.links.items():
+                    self.hosts[target].inputs.frames += [(source, frame.data[HEADER_SIZE:]) for frame in link]
+                    link.clear()
+
+    def is_calm(self) -> bool:
+        return not self.complaints()
+
+    def complaints(self) -> list[str]:
+        """What keeps the cluster from being settled and whole."""
+        found = [f"{one} waits" for one in self.operations if self.lives(one) and not one.done]
+        for group in sorted({SYSTEM_GROUP, *self.created()}):
+            last = self.judge.history(group).last
+            leaders = 0
+            for host in self.hosts.values():
+                replica = host.node.replicas.running.get(group)
+                if replica is None:
+                    found.append(f"group {group} is not on node {host.node_id}")
+                    continue
+                leaders += replica.leads
+                if replica.applied.index != last:
+                    found.append(f"group {group}, node {host.node_id}: {replica.applied.index} of {last}")
+            if leaders != 1:
+                found.append(f"group {group} has {leaders} leaders")
+        return found
+
+    def lives(self, operation: Operation) -> bool:
+        return self.hosts[operation.host.node_id] is operation.host
