@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Generator, Sequence
-from types import TracebackType
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Final, cast
 
 from ..engine.errors import Closed, Error, OutcomeUnknown, Unavailable
 from ..engine.transport.address import parse_address
@@ -12,8 +11,9 @@ from ..engine.transport.client import ClientConnection, connect_client
 from ..engine.transport.kinds import FrameKind
 from .channel import Channel
 from .database import Database
+from .opening import Opening
 from .requests import WRITES, Malformed, Op, Scalar
-from .scanning import Page, page_pairs
+from .scanning import Page, PageRequest, page_pairs
 
 DEFAULT_TIMEOUT: Final = 30.0
 
@@ -32,7 +32,7 @@ class Client(Database):
         self._ended: str | None = None
 
     @classmethod
-    def connect(cls, address: str, *, timeout: float = 5.0, insecure: bool = False) -> "Connecting":
+    def connect(cls, address: str, *, timeout: float = 5.0, insecure: bool = False) -> Opening["Client"]:
         """Connect: ``async with Client.connect("127.0.0.1:7001") as db:`` (or ``db = await …``).
 
         Args:
@@ -44,10 +44,16 @@ class Client(Database):
             Unavailable: nothing answers there.
             InvalidArgument: the address is malformed, or what answers is no node.
         """
-        return Connecting(cls(address), timeout, insecure=insecure)
+
+        async def connect() -> Client:
+            client = cls(address)
+            await client.open(timeout, insecure=insecure)
+            return client
+
+        return Opening(connect)
 
     async def open(self, timeout: float, *, insecure: bool) -> None:  # noqa: ASYNC109 # of the connection
-        """Connect; called by :class:`Connecting`."""
+        """Connect; called by :meth:`connect`."""
         address = parse_address(self.address)
         self._connection = await connect_client(
             address.host,
@@ -92,16 +98,8 @@ class Client(Database):
         fields = await self._ask(Op.GET, [key, stale], timeout)
         return cast("bytes | None", fields[0])
 
-    async def _scan_page(
-        self,
-        start: bytes,
-        stop: bytes | None,
-        reverse: bool,
-        limit: int,
-        stale: bool,
-        timeout: float | None,  # noqa: ASYNC109 # see Database
-    ) -> Page:
-        fields = await self._ask(Op.SCAN, [start, stop, reverse, limit, stale], timeout)
+    async def _scan_page(self, request: PageRequest, timeout: float | None) -> Page:  # noqa: ASYNC109 # see Database
+        fields = await self._ask(Op.SCAN, request, timeout)
         resume, pairs = page_pairs(fields)
         return Page(pairs, cast("bytes | None", resume))
 
@@ -145,30 +143,6 @@ class Client(Database):
         if self._ended is None:
             self._ended = str(error) if error is not None else "the client is closed"
         self._channel.lost()
-
-
-class Connecting:
-    """A client being connected: await it, or enter it as a context manager that closes it in the end."""
-
-    def __init__(self, client: Client, timeout: float, *, insecure: bool) -> None:
-        self._client = client
-        self._timeout = timeout
-        self._insecure = insecure
-
-    def __await__(self) -> Generator[Any, None, Client]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Client:
-        return await self._open()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._client.close()
-
-    async def _open(self) -> Client:
-        await self._client.open(self._timeout, insecure=self._insecure)
-        return self._client
 
 
 def _text(fields: Sequence[Scalar]) -> str:

@@ -4,11 +4,9 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from ..engine.config import EngineConfig
 from ..engine.errors import InvalidArgument
@@ -16,8 +14,9 @@ from ..engine.transport.memory import MemoryNetwork
 from .bootstrap import MOST_NODES
 from .database import Database
 from .engine import Engine
+from .opening import Opening
 from .requests import Scalar
-from .scanning import Page
+from .scanning import Page, PageRequest
 
 
 class Cluster(Database):
@@ -40,7 +39,7 @@ class Cluster(Database):
         config: EngineConfig | None = None,
         ranges: int = 1,
         splits: Sequence[bytes] | None = None,
-    ) -> "OpeningCluster":
+    ) -> Opening["Cluster"]:
         """Open ``nodes`` nodes: ``async with Cluster.local(nodes=3) as cluster:``.
 
         Args:
@@ -53,7 +52,37 @@ class Cluster(Database):
         """
         if not 1 <= nodes <= MOST_NODES:
             raise InvalidArgument(f"a cluster has 1 to {MOST_NODES} nodes for now, not {nodes}")
-        return OpeningCluster(nodes, path, config or EngineConfig(), ranges, splits)
+        return Opening(lambda: cls._open(nodes, path, config or EngineConfig(), ranges, splits))
+
+    @classmethod
+    async def _open(
+        cls,
+        nodes: int,
+        path: str | os.PathLike[str] | None,
+        config: EngineConfig,
+        ranges: int,
+        splits: Sequence[bytes] | None,
+    ) -> "Cluster":
+        network = MemoryNetwork()
+        async with AsyncExitStack() as stack:
+            root = Path(path) if path is not None else _temporary_directory(stack)
+            peers = {node: f"127.0.0.1:{node}" for node in range(1, nodes + 1)}
+            engines = [
+                await stack.enter_async_context(
+                    Engine.open(
+                        root / f"node-{node}",
+                        node_id=node,
+                        peers=peers,
+                        config=config,
+                        ranges=0,
+                        network=network,
+                    )
+                )
+                for node in peers
+            ]
+            await asyncio.gather(*(engine.joined() for engine in engines))
+            await engines[0].cover(ranges, splits)
+            return cls(engines, network, stack.pop_all())
 
     async def close(self) -> None:
         """Close every node."""
@@ -69,17 +98,8 @@ class Cluster(Database):
     async def _get(self, key: bytes, stale: bool, timeout: float | None) -> bytes | None:  # noqa: ASYNC109 # see Database
         return await self.nodes[0]._get(key, stale, timeout)  # noqa: SLF001 # the same interface
 
-    async def _scan_page(
-        self,
-        start: bytes,
-        stop: bytes | None,
-        reverse: bool,
-        limit: int,
-        stale: bool,
-        timeout: float | None,  # noqa: ASYNC109 # see Database
-    ) -> Page:
-        first = self.nodes[0]
-        return await first._scan_page(start, stop, reverse, limit, stale, timeout)  # noqa: SLF001 # the same interface
+    async def _scan_page(self, request: PageRequest, timeout: float | None) -> Page:  # noqa: ASYNC109 # see Database
+        return await self.nodes[0]._scan_page(request, timeout)  # noqa: SLF001 # the same interface
 
     async def _create_chunk(
         self,
@@ -88,60 +108,6 @@ class Cluster(Database):
         timeout: float | None,  # noqa: ASYNC109 # see Database
     ) -> tuple[int, int]:
         return await self.nodes[0]._create_chunk(ranges, replicas, timeout)  # noqa: SLF001 # the same interface
-
-
-class OpeningCluster:
-    """A cluster being opened: await it, or enter it as a context manager that closes it in the end."""
-
-    def __init__(
-        self,
-        nodes: int,
-        path: str | os.PathLike[str] | None,
-        config: EngineConfig,
-        ranges: int,
-        splits: Sequence[bytes] | None,
-    ) -> None:
-        self._nodes = nodes
-        self._path = path
-        self._config = config
-        self._ranges = ranges
-        self._splits = splits
-        self._cluster: Cluster | None = None
-
-    def __await__(self) -> Generator[Any, None, Cluster]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Cluster:
-        self._cluster = await self._open()
-        return self._cluster
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._cluster is not None
-        await self._cluster.close()
-
-    async def _open(self) -> Cluster:
-        network = MemoryNetwork()
-        async with AsyncExitStack() as stack:
-            root = Path(self._path) if self._path is not None else _temporary_directory(stack)
-            peers = {node: f"127.0.0.1:{node}" for node in range(1, self._nodes + 1)}
-            engines = [
-                await stack.enter_async_context(
-                    Engine.open(
-                        root / f"node-{node}",
-                        node_id=node,
-                        peers=peers,
-                        config=self._config,
-                        ranges=0,
-                        network=network,
-                    )
-                )
-                for node in peers
-            ]
-            await asyncio.gather(*(engine.joined() for engine in engines))
-            await engines[0].cover(self._ranges, self._splits)
-            return Cluster(engines, network, stack.pop_all())
 
 
 def _temporary_directory(stack: AsyncExitStack) -> Path:

@@ -11,7 +11,7 @@ from ..engine.statemachine.commands import check_key, encode_batch, encode_cas, 
 from ..engine.statemachine.keys import lower_stop, prefix_stop
 from .planning import chunks, even_cuts, ranges_from_splits
 from .requests import Scalar
-from .scanning import Page, Pair
+from .scanning import Page, PageRequest, Pair
 
 Consistency = Literal["linearizable", "stale"]
 Progress = Callable[[int, int], None]
@@ -120,7 +120,7 @@ class Database(ABC):
         high = lower_stop(prefix_stop(prefix) if prefix else None, stop)
         left = _check_limit(limit)
         while left != 0 and (high is None or low < high):
-            page = await self._scan_page(low, high, reverse, left, stale, timeout)
+            page = await self._scan_page(PageRequest(low, high, reverse, left, stale), timeout)
             if page.pairs:
                 yield page.pairs
             left -= len(page.pairs)
@@ -185,15 +185,7 @@ class Database(ABC):
     async def _get(self, key: bytes, stale: bool, timeout: float | None) -> bytes | None: ...  # noqa: ASYNC109 # as above
 
     @abstractmethod
-    async def _scan_page(
-        self,
-        start: bytes,
-        stop: bytes | None,
-        reverse: bool,
-        limit: int,
-        stale: bool,
-        timeout: float | None,  # noqa: ASYNC109 # as above
-    ) -> Page: ...
+    async def _scan_page(self, request: PageRequest, timeout: float | None) -> Page: ...  # noqa: ASYNC109 # as above
 
     @abstractmethod
     async def _create_chunk(

@@ -5,9 +5,8 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, cast
 
 from ..engine.config import EngineConfig
@@ -18,8 +17,9 @@ from .assembly import Assembly, Place
 from .database import Database
 from .directory import Directory
 from .directory_commands import create_body, register_body
+from .opening import Opening
 from .requests import Malformed, Op, Scalar
-from .scanning import Page, scan_page
+from .scanning import Page, PageRequest, scan_page
 
 logger = logging.getLogger("multiraft.engine")
 
@@ -51,7 +51,7 @@ class Engine(Database):
         splits: Sequence[bytes] | None = None,
         insecure: bool = False,
         network: MemoryNetwork | None = None,
-    ) -> "Opening":
+    ) -> Opening["Engine"]:
         """Open a node: ``async with Engine.open(path) as db:`` (or ``db = await Engine.open(path)``).
 
         Without ``peers`` this is a complete store in one process: nothing listens (unless ``listen`` says
@@ -88,7 +88,16 @@ class Engine(Database):
         if ranges is None:
             ranges = 0 if others else 1
         place = Place(Path(path), node_id, cluster, listen, peers, insecure, network)
-        return Opening(cls, place, config or EngineConfig(), ranges, splits)
+        first_ranges = ranges
+
+        async def open_engine() -> Engine:
+            engine: Engine
+            assembly = Assembly(place, config or EngineConfig(), lambda error: engine.node_stopped(error))  # noqa: PLW0108 # it does not exist yet
+            engine = cls(assembly)
+            await engine.start(first_ranges, splits)
+            return engine
+
+        return Opening(open_engine)
 
     @property
     def node_id(self) -> int:
@@ -111,7 +120,7 @@ class Engine(Database):
         return self._assembly
 
     async def start(self, ranges: int, splits: Sequence[bytes] | None) -> None:
-        """Join the cluster; called by :class:`Opening`."""
+        """Join the cluster; called by :meth:`open`."""
         if self._assembly.config.tune_process:
             tune_process()
         await self._assembly.open(self)
@@ -188,7 +197,7 @@ class Engine(Database):
             case Op.GET, [bytes(key), bool(stale)]:
                 return [await self._get(key, stale, timeout)]
             case Op.SCAN, [bytes(start), (bytes() | None) as stop, bool(reverse), int(limit), bool(stale)]:
-                page = await self._scan_page(start, stop, reverse, limit, stale, timeout)
+                page = await self._scan_page(PageRequest(start, stop, reverse, limit, stale), timeout)
                 return [page.resume, *(part for pair in page.pairs for part in pair)]
             case Op.CREATE_RANGES, [int(replicas), *bounds] if len(bounds) % 2 == 0:
                 ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
@@ -208,25 +217,9 @@ class Engine(Database):
         fields = await self._assembly.router.read(key, op, [key], self._deadline(timeout))
         return cast("bytes | None", fields[0])
 
-    async def _scan_page(
-        self,
-        start: bytes,
-        stop: bytes | None,
-        reverse: bool,
-        limit: int,
-        stale: bool,
-        timeout: float | None,  # noqa: ASYNC109 # see Database
-    ) -> Page:
+    async def _scan_page(self, request: PageRequest, timeout: float | None) -> Page:  # noqa: ASYNC109 # see Database
         self._check()
-        return await scan_page(
-            self._assembly.router,
-            start,
-            stop,
-            reverse=reverse,
-            limit=limit,
-            stale=stale,
-            deadline=self._deadline(timeout),
-        )
+        return await scan_page(self._assembly.router, request, self._deadline(timeout))
 
     async def _create_chunk(
         self,
@@ -286,45 +279,6 @@ class Engine(Database):
             raise Closed(f"the node has stopped: {error}") from error
         if self._closed:
             raise Closed("the engine is closed")
-
-
-class Opening:
-    """An engine being opened: await it, or enter it as a context manager that closes it in the end."""
-
-    def __init__(
-        self,
-        cls: type[Engine],
-        place: Place,
-        config: EngineConfig,
-        ranges: int,
-        splits: Sequence[bytes] | None,
-    ) -> None:
-        self._cls = cls
-        self._place = place
-        self._config = config
-        self._ranges = ranges
-        self._splits = splits
-        self._engine: Engine | None = None
-
-    def __await__(self) -> Generator[Any, None, Engine]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Engine:
-        self._engine = await self._open()
-        return self._engine
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._engine is not None
-        await self._engine.close()
-
-    async def _open(self) -> Engine:
-        engine: Engine
-        assembly = Assembly(self._place, self._config, lambda error: engine.node_stopped(error))  # noqa: PLW0108 # it does not exist yet
-        engine = self._cls(assembly)
-        await engine.start(self._ranges, self._splits)
-        return engine
 
 
 def _dead(node: int, address: str) -> dict[str, object]:

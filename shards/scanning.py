@@ -11,6 +11,16 @@ from .routing import Router
 Pair = tuple[bytes, bytes]
 
 
+class PageRequest(NamedTuple):
+    """The first pairs of ``[start, stop)``, or in reverse the last, at most ``limit`` of them."""
+
+    start: bytes
+    stop: bytes | None
+    reverse: bool
+    limit: int
+    stale: bool
+
+
 class Page(NamedTuple):
     """Some pairs in order, and where to go on: the next start (or, in reverse, the next stop)."""
 
@@ -19,16 +29,7 @@ class Page(NamedTuple):
     """``None``: there is nothing more."""
 
 
-async def scan_page(
-    router: Router,
-    start: bytes,
-    stop: bytes | None,
-    *,
-    reverse: bool,
-    limit: int,
-    stale: bool,
-    deadline: float,
-) -> Page:
+async def scan_page(router: Router, request: PageRequest, deadline: float) -> Page:
     """The first pairs (in scan order) of ``[start, stop)``: from one range, so a page may be empty.
 
     Keys that no range covers are passed over, once the directory is known to be current.
@@ -36,6 +37,7 @@ async def scan_page(
     Raises:
         Unavailable: no answer in time.
     """
+    start, stop, reverse, limit, stale = request
     op = Op.STALE_SCAN if stale else Op.READ_SCAN
     refreshed = False
     while True:

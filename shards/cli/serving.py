@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 
-from ..engine import Opening
+from ..engine import Engine
+from ..opening import Opening
 from .output import Fields, note
 
 
@@ -15,7 +16,9 @@ def log_to_stderr(*, verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
 
 
-async def serve_until_stopped(opening: Opening, ready_fd: int | None, *, exit_with_parent: bool) -> Fields:
+async def serve_until_stopped(
+    opening: Opening[Engine], ready_fd: int | None, *, exit_with_parent: bool
+) -> Fields:
     """Run the node until a signal, or the end of standard input, stops it.
 
     Raises:
