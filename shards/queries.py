@@ -28,13 +28,17 @@ def get_query(epoch: int, key: bytes) -> Query:
 
 
 def scan_query(epoch: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int) -> Query:
-    """One page of the pairs in ``[start, stop)``: whether there is more, then key, value and so on."""
+    """One page of the pairs in ``[start, stop)``: whether there is more, then key, value and so on.
+
+    ``limit`` may be any integer, as a client's is: below 0 nothing is returned.
+    """
+    most = min(max(limit, 0), PAGE_PAIRS + 1)  # the one beyond a page tells that there is more
 
     def query(machine: StateMachine) -> Sequence[Scalar]:
         served = _served(machine, epoch)
         fields: list[Scalar] = [False]
         size = 0
-        for pairs, (key, value) in enumerate(served.scan(start, stop, reverse=reverse, limit=limit)):
+        for pairs, (key, value) in enumerate(served.scan(start, stop, reverse=reverse, limit=most)):
             if pairs >= PAGE_PAIRS or (pairs and size + len(key) + len(value) > PAGE_BYTES):
                 fields[0] = True
                 break

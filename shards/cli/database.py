@@ -48,7 +48,7 @@ class Target:
                 yield client
             return
         assert self.data is not None, "checked above"
-        if not self.create and not self.data.exists():
-            raise CommandFailed(f"{self.data}: there is no such data directory")
+        if not self.create and not (self.data / "node").exists():
+            raise CommandFailed(f"{self.data}: there is no data directory of a node")
         async with Engine.open(self.data, ranges=self.ranges) as engine:
             yield engine

@@ -12,7 +12,9 @@ from .output import Fields, JsonOption, bytes_of, line_of, note, run_command, te
 from .running import run_async
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="UTF-8 text, or hexadecimal after 0x.")]
-TimeoutOption = Annotated[float, typer.Option(min=0.001, metavar="SECONDS", help="How long to wait.")]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0.001, max=86_400, metavar="SECONDS", help="How long to wait.")
+]
 StaleOption = Annotated[
     bool, typer.Option("--stale", help="Read what the nearest replica holds, without asking its leader.")
 ]
@@ -113,7 +115,9 @@ def scan(
     stop: Annotated[str | None, typer.Option(metavar="KEY", help="Where to end (exclusive).")] = None,
     prefix: Annotated[str | None, typer.Option(metavar="KEY", help="Only keys that begin like this.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="From the last key to the first.")] = False,
-    limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="At most so many pairs.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, max=2**62, metavar="N", help="At most so many pairs.")
+    ] = None,
     data: DataOption = None,
     node: NodeOption = None,
     stale: StaleOption = False,

@@ -21,7 +21,9 @@ def ranges() -> None:
 @app.command("create")
 def create(
     context: typer.Context,
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Make so many even ranges.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, metavar="N", help="Make so many even ranges.")
+    ] = None,
     between: Annotated[
         tuple[str, str] | None,
         typer.Option(metavar="A B", help='Cover the keys from A up to B only; an empty B ("") has no end.'),

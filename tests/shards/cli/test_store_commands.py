@@ -48,6 +48,7 @@ def test_scans_take_bounds_direction_and_limit(cli, data):
     assert keys("--prefix", "a", "--reverse") == ["a3", "a2", "a1"]
     assert keys("--limit", "2") == ["a1", "a2"]
     assert keys("--limit", "0") == []
+    assert len(keys("--limit", str(2**62))) == 4
     assert cli("scan", "--prefix", "b", "--data", data) == (0, "b1\tof b1\n", "1 pair\n")
 
 
@@ -76,15 +77,18 @@ def test_keys_and_values_over_the_limit_are_refused(cli, data, tmp_path):
 
 @pytest.mark.parametrize("command", [["get", "k"], ["delete", "k"], ["scan"]])
 def test_reading_makes_no_data_directory(cli, data, command):
-    done = cli(*command, "--data", data)
-    assert done.status == 1
-    assert done.complaint == f"{data}: there is no such data directory"
+    missing = cli(*command, "--data", data)
+    assert missing.status == 1
+    assert missing.complaint == f"{data}: there is no data directory of a node"
     assert not data.exists()
+    data.mkdir()
+    assert cli(*command, "--data", data).complaint == missing.complaint
+    assert not list(data.iterdir())
 
 
 def test_a_data_directory_that_is_none_is_refused(cli, tmp_path):
     (tmp_path / "file").touch()
-    done = cli("get", "k", "--data", tmp_path / "file")
+    done = cli("put", "k", "v", "--data", tmp_path / "file")
     assert done.status == 1
     assert "is not a directory" in done.complaint
 
