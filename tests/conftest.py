@@ -1,4 +1,4 @@
-"""What every test shares: reproducible property tests, and no thread left behind.
+"""What every test shares: reproducible property tests, and no thread or process left behind.
 
 Property tests draw the same examples each time, so a red run stays red for whoever repeats it.
 ``pytest --hypothesis-profile=explore`` draws new ones and more of them.
@@ -7,6 +7,7 @@ Property tests draw the same examples each time, so a red run stays red for whoe
 import threading
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,3 +29,12 @@ def no_thread_outlives_its_test() -> Iterator[None]:
     yield
     left = [thread.name for thread in threading.enumerate() if thread not in before]
     assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_outlives_the_tests() -> Iterator[None]:
+    """Whoever starts a process ends it, also when its test fails."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    left = [process for process in psutil.Process().children(recursive=True) if process not in before]
+    assert not left, f"processes left running: {[' '.join(process.cmdline()) for process in left]}"
