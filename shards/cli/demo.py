@@ -39,7 +39,7 @@ def demo(
     ] = None,
     _json: JsonOption = False,
 ) -> None:
-    """Start a cluster, load data, kill a node meanwhile, and check every row.
+    """Load data, kill a node meanwhile, check every row.
 
     The nodes are processes on loopback. The data are all named Unicode code points (name, category, numeric
     value), or the rows of a CSV file. In the middle of the load a node that leads many ranges is killed
