@@ -13,9 +13,3 @@ def tune_process() -> None:
     """Shorten the interpreter's switch interval and make garbage collections rarer."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.set_threshold(YOUNG_OBJECTS, 20, 100)
-
-
-def settle_heap() -> None:
-    """Take everything that lives now out of the collector's sight: replicas stay for the life of a node."""
-    gc.collect()
-    gc.freeze()
