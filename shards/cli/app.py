@@ -3,10 +3,11 @@
 import io
 import os
 import sys
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import typer
 
+from ... import __version__
 from . import bench, keys, ranges
 from .demo import demo
 from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
@@ -33,8 +34,19 @@ app.add_typer(ranges.app, name="ranges")
 app.add_typer(bench.app, name="bench")
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"multiraft {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def multiraft() -> None:
+def multiraft(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
     """An embeddable, replicated, range-sharded key-value storage engine."""
 
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from multiraft import __version__
+
 COMMANDS = [[], ["demo"], ["serve"], ["status"], ["put"], ["get"], ["delete"], ["scan"], ["ranges"]]
 COMMANDS += [["ranges", "create"]]
 
@@ -17,6 +19,10 @@ def test_every_command_has_help(cli, command):
     assert not done.err
     if command not in ([], ["ranges"]):
         assert "--json" in done.out
+
+
+def test_the_version_can_be_asked_for(cli):
+    assert cli("--version") == (0, f"multiraft {__version__}\n", "")
 
 
 def test_a_group_wants_a_command(cli):
