@@ -150,6 +150,7 @@ async def _local_nodes(root: Path, settings: Settings, stack: AsyncExitStack) ->
 async def _remote_nodes(root: Path, settings: Settings, stack: AsyncExitStack) -> BenchNodes:
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.times.items()]
     options += [f"--durability={settings.durability}", f"--state-machine={settings.state_machine}"]
+    options.append("--ranges=0")  # a node that is alone begins with a range of its own otherwise
     processes = stack.enter_context(NodeProcesses(root, settings.nodes, options))
     await asyncio.to_thread(processes.start)
     clients, links = [], []

@@ -48,6 +48,7 @@ def serve(
     beat_ms: BeatOption = 500,
     tick_ms: TickOption = 100,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+    ranges: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     _json: JsonOption = False,
@@ -71,6 +72,7 @@ def serve(
             peers=peers,
             cluster=cluster,
             config=_config(durability, state_machine, election_timeout_ms, beat_ms, tick_ms),
+            ranges=ranges,
             insecure=insecure,
         )
         return run_async(serve_until_stopped(opening, ready_fd, exit_with_parent=exit_with_parent))

@@ -1,0 +1,125 @@
+"""``multiraft bench``: small measurements of real clusters, and one that is cut off."""
+
+import json
+import signal
+import subprocess
+
+import psutil
+import pytest
+
+from tests.shards.cli.command import COMMAND, run_process
+
+THROUGHPUT = {
+    "ops",
+    "ops_per_second",
+    "cpu_us_per_op",
+    "client_cpu_us_per_op",
+    "p50_ms",
+    "p99_ms",
+    "rss_mib",
+    "fsyncs_per_second",
+    "refused",
+    "verified",
+    "ok",
+    "config",
+}
+CREATE = {
+    "ranges",
+    "seconds",
+    "per_second",
+    "max_term",
+    "bytes_per_replica",
+    "longest_turn_ms",
+    "ok",
+    "config",
+}
+QUICK = ("--groups=8", "--clients=32", "--seconds=0.5", "--json")
+
+
+@pytest.mark.parametrize(
+    ("transport", "api", "durability", "state_machine"),
+    [
+        ("memory", "single", "sync", "lmdb"),
+        ("memory", "batch", "none", "memory"),
+        ("tcp", "single", "none", "memory"),
+        ("tcp", "batch", "sync", "lmdb"),
+    ],
+)
+def test_throughput_is_measured_and_verified(transport, api, durability, state_machine):
+    done = run_process(
+        "bench",
+        "throughput",
+        *QUICK,
+        f"--transport={transport}",
+        f"--api={api}",
+        f"--durability={durability}",
+        f"--state-machine={state_machine}",
+    )
+    assert done.status == 0, done
+    result = done.result
+    assert set(result) == THROUGHPUT
+    assert (result["verified"], result["ok"]) == (True, True)
+    assert result["ops"] >= 32
+    assert result["cpu_us_per_op"] > result["client_cpu_us_per_op"] > 0
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
+    assert (result["fsyncs_per_second"] > 0) == (durability == "sync")
+    assert result["config"] == {
+        "nodes": 3,
+        "groups": 8,
+        "payload": 128,
+        "clients": 32,
+        "seconds": 0.5,
+        "api": api,
+        "transport": transport,
+        "durability": durability,
+        "state_machine": state_machine,
+        "json": True,
+    }
+
+
+@pytest.mark.parametrize(("transport", "nodes"), [("memory", 3), ("tcp", 1)])
+def test_creation_is_measured(transport, nodes):
+    options = ("--ranges=20", f"--nodes={nodes}", f"--transport={transport}", "--json")
+    done = run_process("bench", "create", "--election-timeout-ms=500", *options)
+    assert done.status == 0, done
+    result = done.result
+    assert set(result) == CREATE
+    assert (result["ranges"], result["ok"]) == (20, True)
+    assert result["max_term"] >= 1
+    assert result["longest_turn_ms"] > 0
+    assert result["config"]["election_timeout_ms"] == 500
+
+
+def test_results_for_people():
+    done = run_process("bench", "create", "--nodes=1", "--ranges=2", "--durability=none")
+    assert done.status == 0, done
+    assert [line.split("  ")[0] for line in done.out.splitlines()][:2] == ["ranges", "seconds"]
+
+
+@pytest.mark.parametrize(
+    "options", [("--groups=0",), ("--payload=7",), ("--clients=0",), ("--transport=udp",), ("--nodes=6",)]
+)
+def test_bad_options_are_named(cli, options):
+    done = cli("bench", "throughput", *options)
+    assert done.status == 2
+    assert options[0].split("=")[0] in done.complaint
+
+
+def test_nothing_is_left_of_a_measurement_that_is_cut_off(tmp_path):
+    command = [*COMMAND, "bench", "throughput", "--groups=1", "--seconds=60", "--transport=tcp", "--json"]
+    bench = subprocess.Popen(
+        command, env={"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert bench.stderr is not None
+    for line in bench.stderr:
+        if line.startswith("load"):
+            break
+    nodes = psutil.Process(bench.pid).children()
+    assert len(nodes) == 3
+    bench.send_signal(signal.SIGINT)
+    out, _ = bench.communicate(timeout=60)
+    assert bench.returncode == 130
+    assert json.loads(out)["type"] == "Interrupted"
+    gone, alive = psutil.wait_procs(nodes, timeout=10)
+    assert (len(gone), alive) == (3, [])
+    assert list(tmp_path.iterdir()) == []
