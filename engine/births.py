@@ -35,6 +35,11 @@ class Births:
         return bool(self._ordered or self._written)
 
     @property
+    def ordered(self) -> bool:
+        """Whether births wait for a batch."""
+        return bool(self._ordered)
+
+    @property
     def ready(self) -> bool:
         """Whether replicas wait to be brought up."""
         return bool(self._durable)

@@ -17,12 +17,15 @@ class LogSize:
         self._marks: deque[tuple[int, int]] = deque()
         self.total = 0
 
-    def grew(self, last_index: int, size: int) -> None:
-        """``size`` bytes of entries that end at ``last_index`` were appended."""
+    def grew(self, first_index: int, last_index: int, size: int) -> None:
+        """``size`` bytes of entries took the place of everything from ``first_index`` on.
+
+        A mark that ends there or later is forgotten whole, with what of it lies before: an estimate.
+        """
         marks = self._marks
+        while marks and marks[-1][0] >= first_index:
+            self.total -= marks.pop()[1]
         self.total += size
-        while marks and marks[-1][0] >= last_index:
-            marks.pop()
         if marks and marks[-1][1] + size <= _MARK_BYTES:
             marks[-1] = (last_index, marks[-1][1] + size)
         else:

@@ -87,6 +87,10 @@ class StorageFailed(Fatal):
     """The disk refused a write or a sync: nothing that was in flight is acknowledged."""
 
 
+class QueryFailed(Fatal):
+    """The code of a read raised what is no error of multiraft: its ``__cause__``."""
+
+
 class ClusterMismatch(Fatal):
     """A data directory or a peer belongs to another cluster, or is a wiped or copied node."""
 

@@ -20,7 +20,7 @@ from .held import Held
 from .logstore.port import GroupWrite, LogStore
 from .outbox import Outbox
 from .parking import Parking
-from .pending import Answer
+from .pending import Answer, refusal
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import MachineFactory, Replicas
 from .runs import Runs
@@ -119,7 +119,8 @@ class Node:
     def _work_is_left(self) -> bool:
         if self._births.ready:
             return True
-        return bool(self._active or self._truncations) and not self._writer_is_busy()
+        to_write = self._active or self._truncations or self._births.ordered
+        return bool(to_write) and not self._writer_is_busy()
 
     def _writer_is_busy(self) -> bool:
         return self._held.batches_in_flight >= self.config.batches_in_flight
@@ -189,6 +190,8 @@ class Node:
             replica = self._running.get(proposal.group)
             if replica is None or not replica.leads or replica.quarantine:
                 answers.append(Answer(proposal.token, self.replicas.refusal(proposal.group)))
+            elif (refused := refusal(proposal)) is not None:
+                answers.append(Answer(proposal.token, refused))
             else:
                 replica.proposals.queued.append(proposal)
                 self._activate(replica)
@@ -206,12 +209,21 @@ class Node:
             turn.effects.again = True
             return
         for _ in range(due):
-            for replica in self._running.values():
-                if replica.raw.tick():
-                    self._activate(replica)
+            self._tick_replicas(turn)
         if due:
             self._delivery.forget_unfounded(turn)
             self._delivery.retry_snapshots(turn)
+
+    def _tick_replicas(self, turn: Turn) -> None:
+        broken: list[tuple[Replica, Exception]] = []
+        for replica in self._running.values():
+            try:
+                if replica.raw.tick():
+                    self._activate(replica)
+            except BROKEN as error:
+                broken.append((replica, error))
+        for replica, error in broken:
+            self._delivery.fence(turn, replica, error)
 
     # -- phases: what Raft wants -----------------------------------------------------------------
 
@@ -254,8 +266,11 @@ class Node:
         try:
             last = replica.raw.propose_batch(commands)
         except CoreDropped as error:
-            refusal = Overloaded(f"group {replica.group}: {error}")
-            answers += [Answer(proposal.token, refusal) for proposal in taken]
+            overloaded = Overloaded(f"group {replica.group}: {error}")
+            answers += [Answer(proposal.token, overloaded) for proposal in taken]
+        except BROKEN:
+            replica.proposals.queued.extendleft(reversed(taken))  # what is appended here goes no further
+            raise
         else:
             if last is not None:
                 replica.proposals.appended(taken, last.index, last.term)
@@ -302,9 +317,9 @@ class Node:
         return held
 
     def _write(self, turn: Turn, replica: Replica, ready: Ready, held: list[Message]) -> None:
-        write = replica.write_of(ready, turn.runs)
-        if write is not None:
-            turn.writes.append((write, replica))
+        writes = replica.writes_of(ready, turn.runs)
+        if writes:
+            turn.writes += [(write, replica) for write in writes]
             turn.held.append((replica, held))
         elif held and not self._held.behind(replica, held):
             self._delivery.deliver(turn, replica, held)
@@ -322,7 +337,7 @@ class Node:
         for write, replica in turn.writes:
             if write.entries:
                 write.run = turn.runs.of(write.group, write.entries).data or b""
-                replica.log_grew(write.entries[-1].index, len(write.run))
+                replica.log_grew(write.entries, len(write.run))
             writes.append(write)
         writes += [write for write, _ in truncations]
         if not writes:

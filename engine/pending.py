@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from ..native.entries import MAX_ENTRY_BYTES
 from ..raft.entry import Entry
-from .errors import Error, OutcomeUnknown, ProposalDropped
+from .errors import CommandTooLarge, Error, InvalidArgument, OutcomeUnknown, ProposalDropped, QueryFailed
 from .statemachine.protocol import StateMachine
 
 PROPOSALS_PER_TURN: Final = 4096
@@ -210,3 +211,17 @@ def ask(read: Read, machine: StateMachine) -> object:
         return read.query(machine)
     except Error as error:
         return error
+    except Exception as error:  # noqa: BLE001 # a caller's code harms nobody but its caller
+        failed = QueryFailed(f"group {read.group}: the query raised {error!r}")
+        failed.__cause__ = error
+        return failed
+
+
+def refusal(proposal: Proposal) -> Error | None:
+    """Why these commands cannot become entries, whoever leads."""
+    if not proposal.commands:
+        return InvalidArgument("a proposal needs a command")
+    longest = max(map(len, proposal.commands))
+    if longest > MAX_ENTRY_BYTES:
+        return CommandTooLarge(f"a command of {longest} bytes, the limit is {MAX_ENTRY_BYTES}")
+    return None

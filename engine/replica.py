@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+from ..native.entries import MAX_RUN_ENTRIES
 from ..raft.config import Config
 from ..raft.entry import Entry, EntryType
 from ..raft.errors import SnapshotTemporarilyUnavailable
@@ -147,29 +148,33 @@ class Replica:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def write_of(self, ready: Ready, runs: Runs) -> GroupWrite | None:
-        """What of a Ready belongs into the log batch; ``None`` if nothing must be durable.
+    def writes_of(self, ready: Ready, runs: Runs) -> list[GroupWrite]:
+        """What of a Ready belongs into the log batch, in order; nothing if nothing must be durable.
 
-        A change of commit alone causes no write: it goes along with the next one.
+        A change of commit alone causes no write: it goes along with the next one. Entries of several appends
+        of small commands may be more than one run can hold.
         """
         if ready.hard_state is not None:
             self._hard_state = ready.hard_state
         if not (ready.must_sync or ready.entries or ready.snapshot):
-            return None
+            return []
         write = GroupWrite(group=self.group, replica_id=self.replica_id)
         write.hard_state, self._hard_state = self._hard_state, None
         if ready.snapshot is not None:
             snapshot = ready.snapshot
             write.snapshot_point = (snapshot.index, snapshot.term, snapshot.conf_state)
             self._log_size.clear()
-        if ready.entries:
-            write.entries = ready.entries
-            runs.of(self.group, ready.entries)
-        return write
+        writes = [write]
+        for start in range(0, len(ready.entries), MAX_RUN_ENTRIES):
+            if start:
+                writes.append(GroupWrite(group=self.group, replica_id=self.replica_id))
+            writes[-1].entries = ready.entries[start : start + MAX_RUN_ENTRIES]
+            runs.of(self.group, writes[-1].entries)
+        return writes
 
-    def log_grew(self, last_index: int, size: int) -> None:
-        """Account for ``size`` bytes of entries that end at ``last_index``."""
-        self._log_size.grew(last_index, size)
+    def log_grew(self, entries: Sequence[Entry], size: int) -> None:
+        """Account for entries of ``size`` bytes, which replace what stood there."""
+        self._log_size.grew(entries[0].index, entries[-1].index, size)
 
     # -- applying --------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from ..raft.errors import RaftError
 from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
@@ -46,12 +47,16 @@ class Replicas:
         self._seed = seed
 
     def start_all(self) -> None:
-        """Bring back every replica that the log store knows; a damaged one is declared lost."""
+        """Bring back every replica that the log store knows; one that is damaged is declared lost."""
         for birth in self._log.births().values():
             try:
                 self.start(birth)
             except Corruption as error:
                 self.declare_lost(birth.group, error)
+            except RaftError as error:
+                reason = Quarantined(birth.group, self._log.group(birth.group).last_index(), str(error))
+                reason.__cause__ = error
+                self.declare_lost(birth.group, reason)
 
     def start(self, birth: Birth) -> Replica:
         """Start one replica from what is durable.

@@ -7,11 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from multiraft.engine.errors import Quarantined
-from multiraft.raft.messages import MsgType
+from multiraft.engine.errors import CommandTooLarge, InvalidArgument, Quarantined, QueryFailed
+from multiraft.engine.logstore.port import GroupWrite
+from multiraft.engine.pending import Read
+from multiraft.raft.entry import Entry
+from multiraft.raft.errors import CorruptLog
+from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.progress import ProgressState
+from multiraft.raft.state import HardState
 
-from .harness import CONFIG, Machine, Nodes, put, sent
+from .harness import CONFIG, Machine, Nodes, Ticket, put, sent
 
 GROUP = 5
 SHORT_LOG = replace(CONFIG, log_keep_entries=10, snapshot_ms=1000)
@@ -144,3 +149,112 @@ def test_nothing_is_remembered_of_snapshots_that_arrived(node: int):
     nodes.pass_time(3)
     assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
     assert nodes[node].node._delivery._snapshots_sent == {}
+
+
+# -- one group's trouble stays its own -------------------------------------------------------------------
+
+
+class BrokenCore:
+    """The core of a replica of which one method raises."""
+
+    def __init__(self, raw, method: str) -> None:
+        self._raw, self._method = raw, method
+
+    def __getattr__(self, name: str):
+        if name == self._method:
+            raise CorruptLog("planted", 1)
+        return getattr(self._raw, name)
+
+
+@pytest.mark.parametrize("method", ["tick", "ready", "propose_batch", "read_index"])
+def test_a_core_that_breaks_stops_its_replica_and_nothing_else(method: str):
+    """Whatever call finds the damage: those who wait are answered, and the other groups go on."""
+    nodes = settled()
+    nodes.create(GROUP + 1)
+    nodes.settle()
+    host = nodes[1]
+    host.propose(GROUP, put(b"a", b"1"), token="appended")
+    host.turn()
+    host.replica(GROUP).raw = BrokenCore(host.replica(GROUP).raw, method)
+    host.propose(GROUP, put(b"a", b"2"), token="queued")
+    host.read(GROUP, b"a")
+    host.propose(GROUP + 1, put(b"a", b"1"), token="other")
+    nodes.pass_time(1)
+    assert GROUP not in host.node.replicas.running
+    assert {answer.token.name for answer in host.answers} == {"appended", "queued", "read", "other"}
+    assert host.answer("other") == [None]
+    assert isinstance(host.node.replicas.lost[GROUP], Quarantined)
+
+
+def test_a_damaged_log_does_not_keep_a_node_from_starting():
+    """A commit index beyond the log: that replica is lost, the others come back."""
+    nodes = settled()
+    nodes.create(GROUP + 1)
+    nodes.settle()
+    log = nodes[2].log
+    write = GroupWrite(GROUP, 12, hard_state=HardState(9, 0, 99))
+    batch = log.stage([write])
+    log.commit(batch)
+    reborn = nodes[2].crash()
+    assert list(reborn.node.replicas.running) == [GROUP + 1]
+    assert isinstance(reborn.node.replicas.lost[GROUP], Quarantined)
+
+
+def test_more_entries_than_a_run_holds_become_durable_in_one_turn():
+    """A follower that catches up takes several appends of small commands in one turn."""
+    nodes = settled()
+    host = nodes[2]
+    raft = host.replica(GROUP).raw
+    last, term, size = raft.raft.log.last_index(), raft.raft.term, 30_000
+    for _ in range(3):
+        entries = [Entry(term, last + number, data=b"") for number in range(1, size + 1)]
+        host.replica(GROUP).raw.step(
+            Message(MsgType.APP, 12, 11, term, log_term=term, index=last, entries=entries)
+        )
+        last += size
+    host.node._activate(host.replica(GROUP))
+    host.turn()
+    host.write()
+    host.turn()
+    assert host.crash().log.group(GROUP).last_index() == last
+
+
+@pytest.mark.parametrize(
+    ("commands", "error"), [((), InvalidArgument), ((b"x", b"y" * (5 << 20)), CommandTooLarge)]
+)
+def test_a_proposal_that_cannot_become_entries_is_refused(commands: tuple[bytes, ...], error: type):
+    """It would have failed in the middle of a turn, for all groups of the node."""
+    nodes = settled()
+    nodes[1].propose(GROUP, *commands, token="wrong")
+    nodes[1].propose(GROUP, put(b"a", b"1"), token="right")
+    nodes.settle()
+    assert isinstance(nodes[1].answer("wrong"), error)
+    assert nodes[1].answer("right") == [None]
+
+
+def test_a_query_that_raises_fails_alone():
+    nodes = settled()
+    nodes[1].inputs.reads.append(Read(GROUP, lambda machine: machine.no_such_thing, Ticket("bad")))
+    nodes[1].read(GROUP, b"a")
+    nodes.settle()
+    assert isinstance(nodes[1].answer("bad"), QueryFailed)
+    assert isinstance(nodes[1].answer("bad").__cause__, AttributeError)
+    assert nodes[1].answer("read") is None
+
+
+# -- promptness ------------------------------------------------------------------------------------------
+
+
+def test_births_that_an_entry_orders_are_written_without_waiting_for_a_tick():
+    nodes = settled(count=1)
+    host = nodes[1]
+    machine = host.machine(GROUP)
+
+    def apply(commands):
+        nodes.create(GROUP + 1)
+        return Machine.apply(machine, commands)
+
+    machine.apply = apply
+    host.propose(GROUP, put(b"create", b"it"))
+    nodes.settle()
+    assert GROUP + 1 in host.node.replicas.running
