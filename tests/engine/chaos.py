@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 
 from multiraft.engine.config import MIB, EngineConfig
+from multiraft.engine.logstore.ledger import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.port import Birth, GroupWrite
 from multiraft.engine.outbox import OutFrame
@@ -45,6 +46,8 @@ class Faults:
     hang_up: float = 0.0
     pause: float = 0.0
     poison: float = 0.0
+    blackout: float = 0.0
+    """All nodes crash at once."""
     lossy: bool = False
     """The network loses, doubles and reorders single frames and tells nobody, which TCP never does."""
 
@@ -61,6 +64,7 @@ class Faults:
             hang_up=often(0.003),
             pause=often(0.002),
             poison=source.choice((0.0, 0.0, 0.001)),
+            blackout=source.choice((0.0, 0.0, 0.0005)),
             lossy=source.random() < 0.4,
         )
 
@@ -91,10 +95,11 @@ def draw_config(source: random.Random) -> EngineConfig:
 class WatchedLog(MemoryLogStore):
     """A log store that tells the judge what it was given and what of it is durable."""
 
-    def __init__(self, environment: MemoryEnvironment | None, disk: Disk) -> None:
+    def __init__(self, environment: MemoryEnvironment | None, disk: Disk, slack: int) -> None:
         self.disk = disk
+        self.slack = slack
         disk.staged.clear()
-        super().__init__(environment)
+        super().__init__(environment, collection=CollectionPolicy(factor=1.5, slack=slack))
 
     def stage(self, writes):
         batch = super().stage(writes)
@@ -107,7 +112,7 @@ class WatchedLog(MemoryLogStore):
 
     def crash(self) -> "WatchedLog":
         self.close()
-        return WatchedLog(MemoryEnvironment(self.environment.values), self.disk)
+        return WatchedLog(MemoryEnvironment(self.environment.values), self.disk, self.slack)
 
 
 class FragileMachine(Machine):
@@ -223,7 +228,7 @@ class Chaos(Nodes):
 
     def add_host(self, node: int) -> None:
         """A node of a new cluster: the system group is born everywhere before anything else."""
-        log = WatchedLog(None, self.disks[node])
+        log = WatchedLog(None, self.disks[node], self.random.choice((2_000, 8 << 20)))
         born = birth(SYSTEM_GROUP, node, len(self.disks))
         batch = log.stage([GroupWrite(SYSTEM_GROUP, born.replica_id, birth=born)])
         log.commit(batch)
@@ -262,7 +267,8 @@ class Chaos(Nodes):
         host.flush()
 
     def pass_moment(self, _host: FaultyHost) -> None:
-        self.now += self.random.uniform(0.01, 0.1)
+        jump = self.faults.pause and self.random.random() < 0.02
+        self.now += self.random.uniform(0.5, 5) if jump else self.random.uniform(0.01, 0.1)
 
     # -- the network -----------------------------------------------------------------------------
 
@@ -369,6 +375,9 @@ class Chaos(Nodes):
             host.sleeps_until = self.steps + self.random.randint(20, 600)
         elif happens() < faults.cut:
             self.cut_links(host.node_id)
+        elif happens() < faults.blackout:
+            for one in list(self.hosts.values()):
+                self.crash(one)
         elif happens() < faults.poison and host.node.replicas.running:
             group = self.random.choice(list(host.node.replicas.running))
             host.machine(group).broken = self
@@ -412,6 +421,7 @@ class Chaos(Nodes):
         for group in sorted({SYSTEM_GROUP, *self.created()}):
             self.use(group)
         self.until(self.is_calm, 5, "no calm after use")
+        self.until(lambda: not self.leftovers(), 10, "something is kept for ever")
 
     def created(self) -> list[int]:
         keys = self.judge.history(SYSTEM_GROUP)._values
@@ -436,7 +446,7 @@ class Chaos(Nodes):
         """Let time pass without faults until it is so."""
         end = self.now + seconds
         while not condition():
-            assert self.now < end, f"{complaint}: {self.complaints()}"
+            assert self.now < end, f"{complaint}: {self.complaints() or self.leftovers()}"
             self.now += 0.05
             for _ in range(8):
                 for host in self.hosts.values():
@@ -467,6 +477,28 @@ class Chaos(Nodes):
                     found.append(f"group {group}, node {host.node_id}: {replica.applied.index} of {last}")
             if leaders != 1:
                 found.append(f"group {group} has {leaders} leaders")
+        return found
+
+    def leftovers(self) -> list[str]:
+        """What nodes at rest still keep, though nothing needs it."""
+        found = []
+        for host in self.hosts.values():
+            node = host.node
+            kept = {
+                "parked": len(node.parking),
+                "held": node._held.batches_in_flight,
+                "births": node._births.unsettled + node._births.ready + len(node._births._groups),
+                "truncations": len(node._truncations),
+                "installs": len(node._installed) + len(node._flusher._installs),
+                "snapshots sent": len(node._delivery._snapshots_sent),
+            }
+            for replica in node.replicas.running.values():
+                raft = replica.raw.raft
+                kept[f"waiting in {replica.group}"] = len(replica.proposals) + len(replica.reads)
+                kept[f"work of {replica.group}"] = replica.raw.has_ready() + len(raft.reads)
+                kept[f"unstable of {replica.group}"] = len(raft.log.unstable.entries)
+                kept[f"uncommitted of {replica.group}"] = raft.uncommitted_size
+            found += [f"node {host.node_id}: {count} {name}" for name, count in kept.items() if count]
         return found
 
     def lives(self, operation: Operation) -> bool:

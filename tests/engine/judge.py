@@ -185,6 +185,7 @@ class Disk:
 
     def check_promise(self, group: int, message) -> None:
         """Nothing that `message` promises is still on its way."""
+        assert group in self.groups, f"group {group} speaks before its birth is durable"
         shadow = self.groups[group]
         where = f"{message.type.name} of replica {message.from_}, term {message.term}"
         if message.type is not MsgType.PRE_VOTE_RESP:
