@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from .config import EngineConfig
-from .errors import Closed, Error, Overloaded, StorageFailed
+from .errors import Closed, Error, OutcomeUnknown, Overloaded, StorageFailed
 from .logstore.port import Batch
 from .logstore.writer import LogWriter
 from .node import Node
@@ -53,11 +53,12 @@ class Requests(Protocol):
 class Ticket:
     """What a caller holds while the node works: a future, and the room that its request takes."""
 
-    __slots__ = ("future", "size")
+    __slots__ = ("future", "size", "writes")
 
-    def __init__(self, future: "asyncio.Future[object]", size: int) -> None:
+    def __init__(self, future: "asyncio.Future[object]", size: int, *, writes: bool) -> None:
         self.future = future
         self.size = size
+        self.writes = writes
 
 
 class Host:
@@ -79,6 +80,8 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._inputs = Inputs()
         self._queued_bytes = 0
+        self._waiting: dict[Ticket, None] = {}
+        """Everybody who has no answer yet, in the order in which they came."""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="multiraft-state")
@@ -101,14 +104,14 @@ class Host:
             Overloaded: too much is queued on this node.
             Closed: the node has stopped.
         """
-        ticket = self._ticket(sum(map(len, commands)))
+        ticket = self._ticket(sum(map(len, commands)), writes=True)
         self._inputs.proposals.append(Proposal(group, commands, ticket))
         self.wake()
         return ticket.future
 
     def read(self, group: int, query: Callable[[StateMachine], object]) -> "asyncio.Future[object]":
         """Ask the state machine of a group that this node leads, linearizably; errors as in `propose`."""
-        ticket = self._ticket(64)
+        ticket = self._ticket(64, writes=False)
         self._inputs.reads.append(Read(group, query, ticket))
         self.wake()
         return ticket.future
@@ -182,18 +185,21 @@ class Host:
 
     def _answer(self, answers: Sequence[Answer]) -> None:
         for ticket, value in answers:
+            del self._waiting[ticket]
             self._queued_bytes -= ticket.size
             future = ticket.future
             if not future.done():
                 future.set_result(value)
 
-    def _ticket(self, size: int) -> Ticket:
+    def _ticket(self, size: int, *, writes: bool) -> Ticket:
         if self._stopped is not None:
             raise Closed(f"the node has stopped: {self._stopped}") from self._stopped
         if self._queued_bytes > self._config.request_bytes:
             raise Overloaded(f"{self._queued_bytes} bytes of requests are queued on this node")
         self._queued_bytes += size
-        return Ticket(self._loop.create_future(), size)
+        ticket = Ticket(self._loop.create_future(), size, writes=writes)
+        self._waiting[ticket] = None
+        return ticket
 
     # -- what the stores' threads report ---------------------------------------------------------
 
@@ -251,6 +257,8 @@ class Host:
         refused = [Answer(proposal.token, reason) for proposal in inputs.proposals]
         refused += [Answer(read.token, reason) for read in inputs.reads]
         self._answer(refused + self.node.fail_all(reason))
+        # A turn that failed has lost its answers, and what it was about to queue.
+        self._answer([Answer(ticket, _lost(ticket, reason)) for ticket in self._waiting])
 
     # -- what the transport reports --------------------------------------------------------------
 
@@ -290,3 +298,12 @@ class Host:
     def client_lost(self, session: ClientSession) -> None:
         """A client is gone."""
         self._requests.client_lost(session)
+
+
+def _lost(ticket: Ticket, reason: Error) -> Error:
+    """What to tell someone of whose request nobody knows what became."""
+    if not ticket.writes:
+        return reason
+    unknown = OutcomeUnknown("the node stopped while it worked on the write")
+    unknown.__cause__ = reason
+    return unknown
