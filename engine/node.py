@@ -222,8 +222,8 @@ class Node:
                     self._activate(replica)
             except BROKEN as error:
                 broken.append((replica, error))
-        for replica, error in broken:
-            self._delivery.fence(turn, replica, error)
+        for replica, reason in broken:
+            self._delivery.fence(turn, replica, reason)
 
     # -- phases: what Raft wants -----------------------------------------------------------------
 
