@@ -10,30 +10,18 @@ import random
 from dataclasses import dataclass
 
 from multiraft.engine.config import MIB, EngineConfig
-from multiraft.engine.logstore.ledger import CollectionPolicy
-from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.port import Birth, GroupWrite
 from multiraft.engine.outbox import OutFrame
 from multiraft.engine.pending import Proposal, Read
 from multiraft.engine.replica import SYSTEM_GROUP
-from multiraft.engine.statemachine.commands import (
-    HEADER_BYTES,
-    Put,
-    decode,
-    encode_cas,
-    encode_delete,
-    encode_put,
-    envelope,
-)
+from multiraft.engine.statemachine.commands import encode_cas, encode_delete, encode_put, envelope
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
-from multiraft.engine.turn import Effects
 from multiraft.native.frames import HEADER_SIZE
-from multiraft.raft import invariants
 
-from .harness import Host, Machine, Nodes, birth, messages
+from .harness import Nodes, birth
 from .judge import Disk, Judge, Operation
+from .watched import CREATE, Directory, FaultyHost, FragileMachine, WatchedLog
 
-CREATE = b"create/"
 GROUPS = (5, 6, 7, 8)
 
 
@@ -90,124 +78,6 @@ def draw_config(source: random.Random) -> EngineConfig:
         snapshot_ms=source.choice((1000, 4000)),
         state_machine=source.choice(("lmdb", "memory")),
     )
-
-
-class WatchedLog(MemoryLogStore):
-    """A log store that tells the judge what it was given and what of it is durable."""
-
-    def __init__(self, environment: MemoryEnvironment | None, disk: Disk, slack: int) -> None:
-        self.disk = disk
-        self.slack = slack
-        disk.staged.clear()
-        super().__init__(environment, collection=CollectionPolicy(factor=1.5, slack=slack))
-
-    def stage(self, writes):
-        batch = super().stage(writes)
-        self.disk.staged[batch.seq] = list(writes)
-        return batch
-
-    def commit(self, batch) -> None:
-        super().commit(batch)
-        self.disk.commit(batch.seq)
-
-    def crash(self) -> "WatchedLog":
-        self.close()
-        return WatchedLog(MemoryEnvironment(self.environment.values), self.disk, self.slack)
-
-
-class FragileMachine(Machine):
-    """A machine that raises when the seed says so, half-way through what it was given."""
-
-    broken: "Chaos | None" = None
-
-    def apply(self, commands):
-        if self.broken is not None:
-            super().apply(commands[: self.broken.random.randrange(len(commands))])
-            raise RuntimeError("poisoned")
-        return super().apply(commands)
-
-
-class Directory(FragileMachine):
-    """The system group's machine: creates groups, as the real directory does."""
-
-    host: "FaultyHost"
-
-    def apply(self, commands):
-        results = super().apply(commands)
-        for command in map(decode, (command[HEADER_BYTES:] for command in commands)):
-            if isinstance(command, Put):
-                self.tell([(command.key, command.value)])
-        return results
-
-    def restore(self, data):
-        super().restore(data)
-        self.tell(self.scan())
-
-    def tell(self, pairs):
-        for key, value in pairs:
-            if key.startswith(CREATE):
-                self.host.order(int(key[len(CREATE) :]), int(value))
-        self.host.node.directory_index = self.version
-
-    @property
-    def version(self) -> int:
-        return 1 + len(list(self.scan(prefix=CREATE)))
-
-
-class FaultyHost(Host):
-    """A node that is watched."""
-
-    nodes: "Chaos"
-
-    def __init__(self, nodes: "Chaos", node_id: int, log: WatchedLog, state: MemoryStateStore) -> None:
-        super().__init__(nodes, node_id, log, state)
-        self.seen: dict[int, int] = {}
-        self.sleeps_until = 0
-        directory = self.replica(SYSTEM_GROUP).machine
-        self.node.directory_index = directory.version
-        for key, _ in directory.scan(prefix=CREATE):
-            assert int(key[len(CREATE) :]) in log.births(), f"node {node_id} has lost a birth: {key!r}"
-        for group, replica in self.node.replicas.running.items():
-            log.disk.check_log(group, log.group(group))
-            nodes.judge.state(group, replica.applied.index, replica.machine.scan())
-            self.seen[group] = replica.applied.index
-        assert not self.node.replicas.lost, f"node {node_id}: {self.node.replicas.lost}"
-
-    def order(self, group: int, designated: int) -> None:
-        self.node.replicas.create([birth(group, self.node_id, len(self.nodes.disks), designated)])
-
-    def turn(self) -> Effects:
-        effects = super().turn()
-        for frame in effects.frames:
-            for one in messages(frame):
-                self.nodes.judge.sent(self.node_id, one.group, one.message)
-        for group in self.node.replicas.running:
-            self.watch(group)
-        for operation, value in effects.answers:
-            self.nodes.judge.answered(operation, value)
-        assert not self.hang_ups
-        assert len(self.unwritten) <= self.nodes.config.batches_in_flight
-        assert self.node.parking._bytes <= self.nodes.config.parked_bytes
-        return effects
-
-    def watch(self, group: int) -> None:
-        replica, judge = self.replica(group), self.nodes.judge
-        invariants.check(replica.raw)
-        if replica.leads:
-            judge.leads(group, replica.raw.raft)
-        applied, before = replica.applied.index, self.seen.get(group, 1)
-        assert applied >= before, f"group {group}: applied falls from {before} to {applied}"
-        if applied == before:
-            return
-        if replica.installing is None or replica.installing.snapshot.index != applied:
-            log = self.log.group(group)
-            judge.applied(self.node_id, group, log.entries(before + 1, applied + 1, None))
-        if replica.quarantine is None:
-            judge.state(group, applied, replica.machine.scan())
-        self.seen[group] = applied
-
-    def is_quarantined(self) -> bool:
-        return any(replica.quarantine is not None for replica in self.node.replicas.running.values())
 
 
 class Chaos(Nodes):
@@ -405,101 +275,11 @@ class Chaos(Nodes):
             if not self.faults.lossy and self.random.random() < 0.5:
                 self.hang_up(node, other)
 
-    # -- the end ---------------------------------------------------------------------------------
-
-    def heal(self) -> None:
-        """No more faults: every group gets going, everybody is answered, all replicas agree."""
-        self.faults = Faults()
-        self.blocked.clear()
-        for host in list(self.hosts.values()):
-            host.sleeps_until = 0
-            for replica in host.node.replicas.running.values():
-                replica.machine.broken = None
-            if host.is_quarantined():
-                self.crash(host)
-        self.until(self.is_calm, 15, "no calm")
-        for group in sorted({SYSTEM_GROUP, *self.created()}):
-            self.use(group)
-        self.until(self.is_calm, 5, "no calm after use")
-        self.until(lambda: not self.leftovers(), 10, "something is kept for ever")
+    # -- what there is ---------------------------------------------------------------------------
 
     def created(self) -> list[int]:
         keys = self.judge.history(SYSTEM_GROUP)._values
         return [int(key[len(CREATE) :]) for key in keys if key.startswith(CREATE)]
-
-    def use(self, group: int) -> None:
-        """Write and read once; both succeed at the first try."""
-        leader = self.leader(group)
-        number = len(self.operations)
-        write = Operation(number, group, leader, after=self.judge.history(group).known)
-        write.commands = (envelope(7, 100 * number, 1, encode_put(b"end", b"%d" % number)),)
-        self.submit(write)
-        self.until(lambda: write.done, 3, f"{write} is not answered")
-        assert write.answers == [[None]], write.answers
-        read = Operation(number + 1, group, leader, key=b"end", after=self.judge.history(group).known)
-        self.submit(read)
-        self.until(lambda: read.done, 3, f"{read} is not answered")
-        assert read.answers == [b"%d" % number], read.answers
-        self.operations += (write, read)
-
-    def until(self, condition, seconds: float, complaint: str) -> None:
-        """Let time pass without faults until it is so."""
-        end = self.now + seconds
-        while not condition():
-            assert self.now < end, f"{complaint}: {self.complaints() or self.leftovers()}"
-            self.now += 0.05
-            for _ in range(8):
-                for host in self.hosts.values():
-                    host.turn()
-                    host.write()
-                    host.flush()
-                self.send()
-                for (source, target), link in self.links.items():
-                    self.hosts[target].inputs.frames += [(source, frame.data[HEADER_SIZE:]) for frame in link]
-                    link.clear()
-
-    def is_calm(self) -> bool:
-        return not self.complaints()
-
-    def complaints(self) -> list[str]:
-        """What keeps the cluster from being settled and whole."""
-        found = [f"{one} waits" for one in self.operations if self.lives(one) and not one.done]
-        for group in sorted({SYSTEM_GROUP, *self.created()}):
-            last = self.judge.history(group).last
-            leaders = 0
-            for host in self.hosts.values():
-                replica = host.node.replicas.running.get(group)
-                if replica is None:
-                    found.append(f"group {group} is not on node {host.node_id}")
-                    continue
-                leaders += replica.leads
-                if replica.applied.index != last:
-                    found.append(f"group {group}, node {host.node_id}: {replica.applied.index} of {last}")
-            if leaders != 1:
-                found.append(f"group {group} has {leaders} leaders")
-        return found
-
-    def leftovers(self) -> list[str]:
-        """What nodes at rest still keep, though nothing needs it."""
-        found = []
-        for host in self.hosts.values():
-            node = host.node
-            kept = {
-                "parked": len(node.parking),
-                "held": node._held.batches_in_flight,
-                "births": node._births.unsettled + node._births.ready + len(node._births._groups),
-                "truncations": len(node._truncations),
-                "installs": len(node._installed) + len(node._flusher._installs),
-                "snapshots sent": len(node._delivery._snapshots_sent),
-            }
-            for replica in node.replicas.running.values():
-                raft = replica.raw.raft
-                kept[f"waiting in {replica.group}"] = len(replica.proposals) + len(replica.reads)
-                kept[f"work of {replica.group}"] = replica.raw.has_ready() + len(raft.reads)
-                kept[f"unstable of {replica.group}"] = len(raft.log.unstable.entries)
-                kept[f"uncommitted of {replica.group}"] = raft.uncommitted_size
-            found += [f"node {host.node_id}: {count} {name}" for name, count in kept.items() if count]
-        return found
 
     def lives(self, operation: Operation) -> bool:
         return self.hosts[operation.host.node_id] is operation.host

@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from tests.engine.chaos import Chaos
+from tests.engine.rest import heal
 
 STEPS = 4000
 
@@ -21,7 +22,7 @@ def run(seed: int) -> Chaos:
     chaos = Chaos(seed, nodes_of(seed))
     for _ in range(STEPS):
         chaos.step()
-    chaos.heal()
+    heal(chaos)
     return chaos
 
 
