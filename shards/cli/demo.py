@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from .output import CommandFailed, Fields, JsonOption, note, result_console, run_command
+from .processes import CLUSTER
 from .running import run_async
 
 
@@ -60,7 +61,12 @@ def demo(
             note(f"seed {chosen}")
             return run_async(run_demo(root, plan))
 
-    run_command(context, work, lambda fields: _show(fields, keep))
+    def show(fields: Fields) -> None:
+        _show(fields)
+        if keep is not None:
+            note(f"the nodes' data and logs are in {keep}: serve them with --cluster {CLUSTER}")
+
+    run_command(context, work, show)
 
 
 def _ranges_for(rows: int, wanted: int) -> int:
@@ -100,7 +106,7 @@ def workspace(keep: Path | None) -> Iterator[Path]:
     shutil.rmtree(root)
 
 
-def _show(fields: Fields, keep: Path | None) -> None:
+def _show(fields: Fields) -> None:
     from rich.table import Table  # noqa: PLC0415 # `--help` must not pay for it
 
     title = "[bold green]Nothing was lost[/]" if fields["ok"] else "[bold red]FAILED[/]"
@@ -123,5 +129,3 @@ def _show(fields: Fields, keep: Path | None) -> None:
         value = fields[name]
         table.add_row(text, f"{value:,}" if isinstance(value, int) else str(value))
     result_console().print(table)
-    if keep is not None:
-        note(f"the nodes' data and logs are in {keep}")
