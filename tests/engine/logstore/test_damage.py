@@ -114,6 +114,19 @@ def test_a_value_in_the_place_of_another_is_found():
         store.crash()
 
 
+def test_a_value_that_would_fit_in_another_place_is_found():
+    """Only the header tells two batches apart whose entries have the same shape, index and term."""
+    store = MemoryLogStore(cache_bytes=0)
+    put(store, born(7), born(8))
+    places = [chunk_key(put(store, appended(group, make_entries(2, 3))).seq, 0) for group in (7, 8)]
+    values = store.environment.values
+    values[places[0]], values[places[1]] = values[places[1]], values[places[0]]
+    for group in (7, 8):
+        with pytest.raises(Corruption) as found:
+            all_entries(store, group)
+        assert (found.value.group, found.value.index) == (group, 2)
+
+
 def test_a_newer_format_is_refused_and_not_called_damage():
     store = filled()
     key = chunk_key(4, 0)

@@ -185,7 +185,7 @@ def test_a_replica_added_later_begins_empty(store: MemoryLogStore):
 
 def test_a_rolled_back_batch_leaves_no_trace_and_its_number_is_not_used_again(store: MemoryLogStore):
     put(store, born(7), appended(7, make_entries(2, 3), HardState(1, 1, 2)))
-    usage = store.usage
+    usage, cached = store.usage, store._cache._bytes
     batches = [
         store.stage([appended(7, make_entries(3, 4, term=2), HardState(2, 2, 2)), born(8)]),
         store.stage([GroupWrite(7, 1, truncate=(4, 2))]),
@@ -200,6 +200,7 @@ def test_a_rolled_back_batch_leaves_no_trace_and_its_number_is_not_used_again(st
             store.commit(batch)
     store.roll_back(batches)
     assert store.usage == usage
+    assert store._cache._bytes == cached
     assert all_entries(store, 7) == list(make_entries(2, 3))
     assert store.group(7).hard_state == HardState(1, 1, 2)
     assert set(store.births()) == {7}
