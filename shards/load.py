@@ -20,6 +20,9 @@ SMALLEST_PAYLOAD: Final = 8
 """A value begins with a number of its own: all values differ."""
 PAUSE: Final = 0.02
 """Seconds until a put that was refused is made again."""
+BATCH_BYTES: Final = 1 << 20
+PUT_BYTES: Final = 64
+"""What a put takes beside its value: more than enough for its key and their heads."""
 LATENCY_UNIT: Final = 1e-5
 """Latencies are counted by so many seconds."""
 
@@ -114,11 +117,11 @@ class Mark(NamedTuple):
 class ClosedLoop:
     """Keeps ``clients`` puts outstanding, spread evenly over the ranges of the target.
 
-    Each client has a request of its own; with ``batch`` all clients of a range share one request at a time.
-    With fewer clients than ranges every client goes round the ranges.
+    With ``most`` = 1 each of them is a request of its own; otherwise those of a range share requests of at
+    most so many. With fewer clients than ranges every client goes round the ranges.
     """
 
-    def __init__(self, target: Target, clients: int, *, batch: bool) -> None:
+    def __init__(self, target: Target, clients: int, most: int = 1) -> None:
         self.operations = 0
         """Puts acknowledged so far."""
         self.refused = 0
@@ -128,7 +131,7 @@ class ClosedLoop:
         self.recording = False
         self._target = target
         self._loop = asyncio.get_running_loop()
-        self._slots = slots_of(target.ranges, clients, batch=batch)
+        self._slots = slots_of(target.ranges, clients, most)
         self._stride = len(self._slots) if len(self._slots) < len(target.ranges) else 0
         self._answered: list[Slot] = []
         self._outstanding = 0
@@ -261,13 +264,21 @@ class ClosedLoop:
             raise self._error
 
 
-def slots_of(ranges: Sequence[LoadedRange], clients: int, *, batch: bool) -> list[Slot]:
-    """The slots of so many clients: one for each of them, or one for all of a range together."""
-    if not batch:
-        return [Slot(ranges[number % len(ranges)], 1) for number in range(clients)]
+def slots_of(ranges: Sequence[LoadedRange], clients: int, most: int) -> list[Slot]:
+    """The slots of so many clients, each with at most ``most`` of one range's."""
     share, more = divmod(clients, len(ranges))
-    sizes = [share + (number < more) for number in range(len(ranges))]
-    return [Slot(place, size) for place, size in zip(ranges, sizes, strict=True) if size]
+    slots = []
+    for place in ranges:
+        left = share + (place.number < more)
+        while left:
+            slots.append(Slot(place, min(left, most)))
+            left -= slots[-1].size
+    return slots
+
+
+def puts_in_a_batch(payload: int) -> int:
+    """How many puts make a request of about 1 MiB, with values of so many bytes."""
+    return max(1, BATCH_BYTES // (payload + PUT_BYTES))
 
 
 def percentile_ms(latencies: Counter[int], share: float) -> float | None:

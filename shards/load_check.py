@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from ..engine.errors import Unavailable
 from .load import LoadedRange
@@ -17,6 +17,15 @@ POLL_SHARE: Final = 0.1
 Status = Mapping[str, object]
 Replicas = Mapping[str, Sequence[Sequence[int]]]
 """Applied index, commands applied and digest of every replica of a range, by the range's first key."""
+
+
+class Comparison(NamedTuple):
+    """What became of the replicas."""
+
+    wrong: str | None
+    """Where they are not what they must be, None if they are."""
+    by_snapshot: int
+    """Replicas that have applied less than was acknowledged and hold the rest by a snapshot."""
 
 
 async def statuses(probes: Sequence[Probe]) -> list[Status]:
@@ -49,21 +58,29 @@ async def wait_ready(probes: Sequence[Probe], ranges: int, replicas: int, patien
     return found
 
 
-async def disagreement(
-    probes: Sequence[Probe], ranges: Iterable[LoadedRange], copies: int, patience: float
-) -> str | None:
-    """What is wrong with the replicas after a load, None if nothing is.
+async def compare(
+    probes: Sequence[Probe], ranges: Sequence[LoadedRange], copies: int, patience: float
+) -> Comparison:
+    """Compare the replicas of each range after a load; they get ``patience`` seconds to catch up.
 
-    At equal applied index all ``copies`` replicas of a range must hold the same, by digest, and must have
-    applied as many commands as were acknowledged. They get ``patience`` seconds to catch up.
+    At equal applied index all ``copies`` of them must hold the same, by digest, and as many commands must
+    have been applied as were acknowledged. A replica that fell behind and took a snapshot has applied fewer
+    itself.
     """
     deadline = time.monotonic() + patience
     while True:
         await _poll(probes, _at_rest(), deadline - time.monotonic())
         found = await _replicas(probes)
-        wrong = next(filter(None, (_judge(place, found, copies) for place in ranges)), None)
-        if wrong is None or time.monotonic() > deadline or not _still_applying(found):
-            return wrong
+        if time.monotonic() > deadline or not _still_applying(found):
+            break
+    wrong = next(filter(None, (_judge(place, found, copies) for place in ranges)), None)
+    behind = [
+        place.start
+        for place in ranges
+        for _, commands, _ in found.get(place.start.hex(), ())
+        if commands < place.acknowledged
+    ]
+    return Comparison(wrong, len(behind))
 
 
 def total(found: Iterable[Status], field: str) -> int:
@@ -79,7 +96,7 @@ def _judge(place: LoadedRange, found: Replicas, copies: int) -> str | None:
     indexes, commands, digests = map(set, zip(*replicas, strict=True))
     if len(indexes) > 1:
         return f"{name} is applied up to {sorted(indexes)}"
-    if commands != {place.acknowledged}:
+    if max(commands) != place.acknowledged:
         return f"{name}: {place.acknowledged} commands were acknowledged and {sorted(commands)} applied"
     if len(digests) > 1:
         return f"{name}: its replicas differ"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..load import ClosedLoop, Mark, Puts, percentile_ms
-from ..load_check import disagreement, statuses, total, wait_ready
+from ..load import ClosedLoop, Mark, Puts, percentile_ms, puts_in_a_batch
+from ..load_check import compare, statuses, total, wait_ready
 from .bench_nodes import MIB, BenchNodes, Settings, Usage, running_nodes
 from .output import Fields
 
@@ -23,6 +23,11 @@ class Load(NamedTuple):
     clients: int
     seconds: float
     batch: bool
+
+    @property
+    def most(self) -> int:
+        """Puts in a request, at most."""
+        return puts_in_a_batch(self.payload) if self.batch else 1
 
     @property
     def warm_up(self) -> float:
@@ -47,19 +52,17 @@ async def run_throughput(root: Path, settings: Settings, load: Load, say: Callab
         patience = PATIENCE * (1 + load.groups / 1000)
         await wait_ready(nodes.probes, load.groups, load.groups * settings.copies, patience)
         target = await nodes.target(Puts(load.payload, SEED))
-        closed_loop = ClosedLoop(target, load.clients, batch=load.batch)
+        closed_loop = ClosedLoop(target, load.clients, load.most)
         say(f"load for {load.warm_up + load.seconds:g} s")
         first, last = await _measure(nodes, closed_loop, load)
         say(f"compare the replicas after {closed_loop.operations} puts")
-        wrong = await disagreement(nodes.probes, target.ranges, settings.copies, PATIENCE)
-        if wrong is not None:
-            say(f"not verified: {wrong}")
+        found = await compare(nodes.probes, target.ranges, settings.copies, PATIENCE)
+        if found.wrong is not None:
+            say(f"not verified: {found.wrong}")
         synced = settings.durability == "sync"
-        return {
-            **_result(closed_loop, first, last, synced=synced),
-            "verified": wrong is None,
-            "ok": wrong is None,
-        }
+        verified = found.wrong is None
+        fields = _result(closed_loop, first, last, synced=synced)
+        return {**fields, "by_snapshot": found.by_snapshot, "verified": verified, "ok": verified}
 
 
 async def _measure(nodes: BenchNodes, load: ClosedLoop, plan: Load) -> tuple[Moment, Moment]:

@@ -19,6 +19,7 @@ THROUGHPUT = {
     "rss_mib",
     "fsyncs_per_second",
     "refused",
+    "by_snapshot",
     "verified",
     "ok",
     "config",
