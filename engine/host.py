@@ -227,7 +227,9 @@ class Host:
     def _last_flush(self) -> None:
         """A clean stop leaves nothing for the log to replay."""
         state = self.node.state
-        if state.flushing is not None:  # written by the flusher, but no turn has taken note
+        if state.flushing is not None:
+            # No turn has taken note of it: it may have failed, and what follows would say that it is there.
+            state.write(state.flushing)
             state.flushed(state.flushing)
         flush = None if self.node.replicas.births.unsettled else state.freeze()
         if flush is not None:

@@ -2,11 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from multiraft.engine.config import EngineConfig
-from multiraft.engine.errors import Closed, OutcomeUnknown, StorageFailed
+from multiraft.engine.errors import Closed, DiskFull, OutcomeUnknown, StorageFailed
 from multiraft.engine.host import Host
 from multiraft.engine.pending import Answer
+from multiraft.engine.statemachine.memory_store import MemoryStateStore
+from multiraft.engine.statemachine.store import Applied
 from multiraft.engine.turn import Effects, Inputs
+from multiraft.raft.state import ConfState
 
 
 class OddNode:
@@ -83,3 +88,38 @@ def test_a_turn_that_fails_leaves_nobody_without_an_answer():
         assert host._queued_bytes == 0
 
     asyncio.run(story())
+
+
+def test_a_clean_stop_does_not_pass_over_a_flush_that_failed():
+    """What comes after it says that everything before is there."""
+
+    class Stopping(OddNode):
+        state = MemoryStateStore()
+
+        class replicas:  # noqa: N801 - it stands for the attribute
+            class births:  # noqa: N801 - likewise
+                unsettled = False
+
+    def refuse() -> None:
+        raise DiskFull("no room")
+
+    async def story():
+        silent, node = Silent(), Stopping(fails=False)
+        host, state = Host(node, silent, silent, silent), node.state
+        state.group(5).put(b"first", b"1")
+        state.set_applied(5, Applied(2, 1, ConfState((11,))))
+        flush = state.freeze()
+        state.medium.fault = refuse
+        with pytest.raises(DiskFull):
+            state.write(flush)
+        state.medium.fault = None
+        state.group(5).put(b"second", b"2")
+        state.set_applied(5, Applied(3, 1, ConfState((11,))))
+        host._last_flush()
+        host.stop(Closed("the end"))
+        return state.crash()
+
+    found = asyncio.run(story())
+    assert found.applied(5).index == 3
+    assert found.group(5).get(b"first") == b"1"
+    assert found.group(5).get(b"second") == b"2"
