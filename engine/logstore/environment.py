@@ -1,8 +1,8 @@
 """Where batches are kept: the port to an ordered store of values, and the real one on LMDB."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from os import fspath
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -50,11 +50,12 @@ class LmdbEnvironment:
         """
         if durability not in ("sync", "none"):
             raise ValueError(f"durability is 'sync' or 'none', not {durability!r}")
+        self._path = path
         synced = durability == "sync"
         with _opening(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._env = lmdb.open(
-                fspath(path),
+                os.fspath(path),
                 map_size=MAP_SIZE,
                 max_dbs=0,
                 mode=0o600,
@@ -66,6 +67,15 @@ class LmdbEnvironment:
 
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """See `Environment.write`."""
+        try:
+            self._write(dropped, added)
+        except StorageFailed as error:
+            # LMDB calls a write that was cut short by a full disk an input/output error.
+            if _free_bytes(self._path) < sum(len(value) for _, value in added):
+                raise DiskFull(f"no space for the log in {self._path}") from error
+            raise
+
+    def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         with _typed_errors(), self._env.begin(write=True) as transaction:
             for key in dropped:
                 if not transaction.delete(key):
@@ -89,6 +99,12 @@ class LmdbEnvironment:
     def close(self) -> None:
         """See `Environment.close`."""
         self._env.close()
+
+
+def _free_bytes(path: Path) -> int:
+    """What this user may still write to the file system."""
+    file_system = os.statvfs(path)
+    return file_system.f_bavail * file_system.f_frsize
 
 
 @contextmanager

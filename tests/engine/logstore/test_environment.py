@@ -86,6 +86,22 @@ def test_a_full_map_is_a_full_disk_and_changes_nothing(tmp_path: Path, monkeypat
     environment.close()
 
 
+def test_a_write_cut_short_by_a_full_disk_is_told_from_a_failing_one(
+    opened: LmdbEnvironment, monkeypatch: pytest.MonkeyPatch
+):
+    def cut_short(*_arguments: object) -> None:
+        raise StorageFailed("Input/output error")
+
+    monkeypatch.setattr(opened, "_write", cut_short)
+    free = {"bytes": 3}
+    monkeypatch.setattr(module, "_free_bytes", lambda path: free["bytes"])
+    with pytest.raises(DiskFull):
+        opened.write([], [(b"1", b"four")])
+    free["bytes"] = 4
+    with pytest.raises(StorageFailed):
+        opened.write([], [(b"1", b"four")])
+
+
 def test_errors_of_the_disk_have_names():
     cases: list[tuple[Exception, type[Exception]]] = [
         (lmdb.DiskError("mdb_txn_commit: No space left on device"), DiskFull),

@@ -5,7 +5,10 @@ import threading
 import pytest
 
 from multiraft.engine.errors import Closed, DiskFull, Overloaded
+from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.writer import LogWriter
+
+from .builders import all_entries, appended, born, make_entries
 
 WAIT = 10.0
 
@@ -124,3 +127,27 @@ def test_a_listener_that_fails_stops_the_writer():
     assert isinstance(writer.error, RuntimeError)
     with pytest.raises(Closed):
         writer.submit(2)
+
+
+def test_nothing_is_announced_while_the_environment_is_still_writing():
+    """The real store on an environment whose transaction waits for the test; reads go on meanwhile."""
+    store, heard = MemoryLogStore(), Heard()
+    entered, gate = threading.Event(), threading.Event()
+
+    def wait_for_the_disk() -> None:
+        entered.set()
+        assert gate.wait(WAIT)
+
+    store.environment.before_write = wait_for_the_disk
+    writer = LogWriter(store, lambda batch, error: heard(batch.seq, error))
+    batch = store.stage([born(7), appended(7, make_entries(2, 3))])
+    writer.submit(batch)
+    assert entered.wait(WAIT)
+    assert heard.batches == []
+    assert all_entries(store, 7) == list(make_entries(2, 3))
+    assert MemoryLogStore(MemoryEnvironment(store.environment.values)).births() == {}
+    gate.set()
+    heard.wait()
+    assert heard.batches == [(batch.seq, None)]
+    assert set(MemoryLogStore(MemoryEnvironment(store.environment.values)).births()) == {7}
+    writer.close()
