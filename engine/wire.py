@@ -44,6 +44,7 @@ _PEER_TYPES: Final[dict[int, MsgType]] = {
     )
 }
 """The only types that a peer may send: a storage response from the wire would forge durability."""
+_TERMLESS: Final = frozenset({MsgType.PROP, MsgType.READ_INDEX})
 _ENTRY_TYPES: Final = {int(kind): kind for kind in EntryType}
 _LENGTH: Final = struct.Struct("<I")
 _SNAPSHOT_POINT: Final = struct.Struct("<QQ")
@@ -116,6 +117,10 @@ def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneo
         known = MsgType.HEARTBEAT
     elif known is MsgType.SNAP:
         snapshot, extra = decode_snapshot(extra), b""
+    if not term and kind in _PEER_TYPES and known not in _TERMLESS:
+        raise BadFrame(f"a message of type {kind} names no term")
+    if known is MsgType.APP and entries and (entries[0].index != index + 1 or entries[-1].term > term):
+        raise BadFrame(f"entries from {entries[0].index} in an append behind {index} of term {term}")
     message = Message(
         type=known,
         to=to,

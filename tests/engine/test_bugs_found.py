@@ -9,7 +9,10 @@ import pytest
 
 from multiraft.engine.errors import CommandTooLarge, InvalidArgument, Quarantined, QueryFailed
 from multiraft.engine.logstore.port import GroupWrite
+from multiraft.engine.outbox import Outbox
 from multiraft.engine.pending import Read
+from multiraft.engine.runs import Runs
+from multiraft.native.frames import HEADER_SIZE
 from multiraft.raft.entry import Entry
 from multiraft.raft.errors import CorruptLog
 from multiraft.raft.messages import Message, MsgType
@@ -240,6 +243,30 @@ def test_a_query_that_raises_fails_alone():
     assert isinstance(nodes[1].answer("bad"), QueryFailed)
     assert isinstance(nodes[1].answer("bad").__cause__, AttributeError)
     assert nodes[1].answer("read") is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(MsgType.APP, 12, 11, 1, log_term=1, index=3, entries=[Entry(1, 5, data=b"gap")]),
+        Message(MsgType.APP, 12, 11, 1, log_term=1, index=2, entries=[Entry(9, 3, data=b"future")]),
+        Message(MsgType.HEARTBEAT, 12, 11, 0),
+    ],
+    ids=["gap", "term", "no term"],
+)
+def test_a_message_that_contradicts_itself_is_a_bad_frame(message: Message):
+    """Stepped, it would have stopped the replica, or the node when the log refuses its entries."""
+    nodes = settled()
+    runs = Runs()
+    outbox = Outbox(runs)
+    outbox.add(2, GROUP, message)
+    runs.encode()
+    nodes[2].inputs.frames += [(1, frame.data[HEADER_SIZE:]) for frame in outbox.frames(1)]
+    nodes.settle()
+    assert [node for node, _ in nodes[2].hang_ups] == [1]
+    nodes[1].propose(GROUP, put(b"a", b"1"))
+    nodes.pass_time(1)
+    assert nodes[2].machine(GROUP).get(b"a") == b"1"
 
 
 # -- promptness ------------------------------------------------------------------------------------------
