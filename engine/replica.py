@@ -10,6 +10,7 @@ from ..raft.config import Config
 from ..raft.entry import Entry, EntryType
 from ..raft.errors import SnapshotTemporarilyUnavailable
 from ..raft.node import RawNode
+from ..raft.progress import ProgressState
 from ..raft.ready import Ready
 from ..raft.state import ConfState, HardState, Role, Snapshot
 from .compaction import LogSize, cut_index
@@ -253,13 +254,22 @@ class Replica:
         behind = self.applied.index - self._state.durable_applied(self.group)
         return behind > self._keep_entries or self._log_size.total > 2 * self._keep_bytes
 
+    def _oldest_snapshot_sent(self) -> int:
+        """From where on a follower that is receiving a snapshot will need the log; the applied index if none.
+
+        Cut further, the log would oblige it to take the next snapshot as soon as it has this one.
+        """
+        members = self.raw.raft.tracker.progress.values()
+        sent = [member.pending_snapshot for member in members if member.state is ProgressState.SNAPSHOT]
+        return min(sent, default=self.applied.index)
+
     def truncation(self) -> GroupWrite | None:
         """The write that drops what nobody needs from the log any more."""
         index = cut_index(
             self._log_size,
             first=self._log.first_index(),
             applied=self.applied.index,
-            durable=self._state.durable_applied(self.group),
+            durable=min(self._state.durable_applied(self.group), self._oldest_snapshot_sent()),
             keep_bytes=self._keep_bytes,
             keep_entries=self._keep_entries,
         )

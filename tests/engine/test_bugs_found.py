@@ -22,7 +22,7 @@ from multiraft.raft.state import HardState
 from .harness import CONFIG, Machine, Nodes, Ticket, put, sent
 
 GROUP = 5
-SHORT_LOG = replace(CONFIG, log_keep_entries=10, snapshot_ms=1000)
+SHORT_LOG = replace(CONFIG, log_keep_entries=10, snapshot_ms=5000)
 
 
 def settled(config=CONFIG, count: int = 3) -> Nodes:
@@ -117,7 +117,7 @@ def lose_snapshot(nodes: Nodes) -> None:
 def test_a_snapshot_lost_without_a_word_is_sent_again():
     nodes = lagging()
     lose_snapshot(nodes)
-    nodes.pass_time(2)
+    nodes.pass_time(6)
     assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
 
 
@@ -145,11 +145,40 @@ def test_a_snapshot_for_a_group_not_known_yet_is_sent_again():
     assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
 
 
+def test_the_log_behind_a_snapshot_under_way_is_kept():
+    """Were it cut, the follower would need the next snapshot as soon as it has installed this one."""
+    nodes = lagging()
+    nodes.cut.clear()
+    snapshots, written = 0, 40
+    for _ in range(60):
+        nodes.now += 0.1
+        for node, host in nodes.hosts.items():
+            host.turn()
+            host.write()
+            if node != 3 or written > 100:
+                host.flush()
+        if snapshots and written <= 100:  # node 3 has it and cannot flush: the leader writes on, and cuts
+            nodes[1].propose(
+                GROUP, *(put(b"%03d" % (written + more), b"x") for more in range(5)), token=written
+            )
+            written += 5
+        snapshots += sum(one.message.type is MsgType.SNAP for one in sent(nodes, 1))
+        nodes.deliver()
+    nodes.pass_time(0.5)
+    assert written > 100
+    assert snapshots == 1
+    assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
+    nodes.pass_time(1)
+    nodes[1].propose(GROUP, *(put(b"%03d" % number, b"y") for number in range(30)), token="more")
+    nodes.pass_time(1)
+    assert nodes[1].replica(GROUP).raw.raft.log.first_index() > 80, "once it has arrived, the log is cut"
+
+
 @pytest.mark.parametrize("node", [1, 2, 3])
 def test_nothing_is_remembered_of_snapshots_that_arrived(node: int):
     nodes = lagging()
     nodes.cut.clear()
-    nodes.pass_time(3)
+    nodes.pass_time(6)
     assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
     assert nodes[node].node._delivery._snapshots_sent == {}
 
