@@ -237,7 +237,7 @@ class Chaos(Nodes):
     def make_faults(self, host: FaultyHost) -> None:
         faults, happens = self.faults, self.random.random
         other = self._any_node()
-        if happens() < faults.crash:
+        if happens() < faults.crash * (10 if host.is_delicate() else 1):
             self.crash(host)
         elif happens() < faults.hang_up and other != host.node_id:
             self.hang_up(host.node_id, other)

@@ -134,5 +134,10 @@ class FaultyHost(Host):
             judge.state(group, applied, replica.machine.scan())
         self.seen[group] = applied
 
+    def is_delicate(self) -> bool:
+        """Whether something is on its way that takes more than one write."""
+        births, running = self.node.replicas.births, self.node.replicas.running
+        return births.unsettled or any(replica.installing is not None for replica in running.values())
+
     def is_quarantined(self) -> bool:
         return any(replica.quarantine is not None for replica in self.node.replicas.running.values())
