@@ -75,7 +75,7 @@ class Service:
                 "does not come back by itself"
             )
 
-    def peer_connected(self, node: int, _hello: Hello) -> None:
+    def peer_connected(self, node: int, hello: Hello) -> None:  # noqa: ARG002 # the port's signature
         """Open both directions of the request protocol."""
         send = partial(self._host.send, node)
         self.channels[node] = Channel(send, f"node {node}")

@@ -25,14 +25,17 @@ class Keyspace:
 
     __slots__ = ("_store", "_stored_prefix", "active", "frozen", "group")
 
-    durable: Final = True
-
     def __init__(self, store: "OverlayStore", group: int) -> None:
         self.group = group
         self.active: Pending | None = None
         self.frozen: Pending | None = None
         self._store = store
         self._stored_prefix = NOT_READ
+
+    @property
+    def durable(self) -> bool:
+        """Flushes bring it to the disk."""
+        return True
 
     def get(self, key: bytes) -> bytes | None:
         """The value, unflushed writes included. Raises Corruption if the stored bytes are damaged."""

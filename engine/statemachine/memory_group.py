@@ -1,7 +1,6 @@
 """A group's key space in memory only: a dictionary, and its keys in order once somebody scans."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from .paging import Page, Pair, scan_pages
 from .sorted_keys import SortedKeys
@@ -12,11 +11,14 @@ class MemoryGroup:
 
     __slots__ = ("_entries", "_keys")
 
-    durable: Final = False
-
     def __init__(self) -> None:
         self._entries: dict[bytes, bytes] = {}
         self._keys: SortedKeys | None = None  # until the first scan, writes pay nothing for the order
+
+    @property
+    def durable(self) -> bool:
+        """A restart begins with a checkpoint or with nothing."""
+        return False
 
     def get(self, key: bytes) -> bytes | None:
         """The value or None."""
