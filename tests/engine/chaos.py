@@ -69,9 +69,9 @@ def draw_config(source: random.Random) -> EngineConfig:
         inflight_bytes=source.choice((append, 4 * MIB)),
         uncommitted_bytes=source.choice((300, 16 * MIB)),
         apply_bytes=source.choice((50, 4 * MIB)),
-        log_keep_bytes=source.choice((500, 4 * MIB)),
-        log_keep_entries=source.choice((3, 20, 1000)),
-        flush_ms=source.choice((100, 300, 1000)),
+        log_keep_bytes=source.choice((200, 4 * MIB)),
+        log_keep_entries=source.choice((1, 2, 5, 1000)),
+        flush_ms=source.choice((50, 200, 1000)),
         batches_in_flight=source.choice((1, 2, 4)),
         parked_bytes=source.choice((1000, 16 * MIB)),
         parked_ms=source.choice((300, 5000)),
@@ -120,7 +120,7 @@ class Chaos(Nodes):
         host = self.hosts[self.random.randint(1, len(self.hosts))]
         (action,) = self.random.choices(
             (self.take_turn, self.write, self.flush, self.carry, self.pass_moment, self.ask),
-            (50, 12, 5, 20, 5, 8),
+            (50, 16, 5, 24, 3, 14),
         )
         action(host)
         self.make_faults(host)
@@ -153,12 +153,12 @@ class Chaos(Nodes):
                 link.append(frame)
 
     def carry(self, _host: FaultyHost) -> None:
-        """Some frames of one link arrive."""
+        """Some frames of some links arrive."""
         ready = [pair for pair, frames in sorted(self.links.items()) if frames]
-        if not ready:
-            return
-        pair = self.random.choice(ready)
-        link = self.links[pair]
+        for pair in self.random.sample(ready, min(3, len(ready))):
+            self._carry_on(pair, self.links[pair])
+
+    def _carry_on(self, pair: tuple[int, int], link: list[OutFrame]) -> None:
         if pair in self.blocked:
             if self.faults.lossy:
                 link.clear()
@@ -184,13 +184,12 @@ class Chaos(Nodes):
         """A client asks a node for something, mostly the one that leads."""
         if sum(not operation.done for operation in self.operations[-40:]) > 15:
             return
-        created = self.created()
-        group = self.random.choice([*created, *created, SYSTEM_GROUP, *GROUPS])
-        if self.random.random() < 0.8:
-            for other in self.hosts.values():
-                running = other.node.replicas.running.get(group)
-                if running is not None and running.leads:
-                    host = other
+        group = self.random.choice([*self.created() * 4, SYSTEM_GROUP, self.random.choice(GROUPS)])
+        if self.random.random() < 0.9:
+            leaders = [other for other in self.hosts.values() if other.leads(group)]
+            if not leaders:
+                return
+            host = self.random.choice(leaders)
         self.operations.append(self._operation(group, host))
 
     def _operation(self, group: int, host: FaultyHost) -> Operation:
@@ -242,7 +241,7 @@ class Chaos(Nodes):
         elif happens() < faults.hang_up and other != host.node_id:
             self.hang_up(host.node_id, other)
         elif happens() < faults.pause:
-            host.sleeps_until = self.steps + self.random.randint(20, 600)
+            host.sleeps_until = self.steps + self.random.randint(20, 1000)
         elif happens() < faults.cut:
             self.cut_links(host.node_id)
         elif happens() < faults.blackout:

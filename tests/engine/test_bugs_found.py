@@ -19,7 +19,7 @@ from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.progress import ProgressState
 from multiraft.raft.state import HardState
 
-from .harness import CONFIG, Machine, Nodes, Ticket, put, sent
+from .harness import CONFIG, Host, Machine, Nodes, Ticket, put, sent
 
 GROUP = 5
 SHORT_LOG = replace(CONFIG, log_keep_entries=10, snapshot_ms=5000)
@@ -314,3 +314,36 @@ def test_births_that_an_entry_orders_are_written_without_waiting_for_a_tick():
     host.propose(GROUP, put(b"create", b"it"))
     nodes.settle()
     assert GROUP + 1 in host.node.replicas.running
+
+
+# -- rules that no seed is sure to meet ------------------------------------------------------------------
+
+
+def cut_off_between_state_and_log(own: HardState, marker_term: int) -> Host:
+    """A node that crashed when the snapshot at (20, term 2) was in its state store and not in its log."""
+    nodes = settled()
+    host = nodes[2].crash()
+    host.log.commit(host.log.stage([GroupWrite(GROUP, 12, hard_state=own)]))
+    applied = host.replica(GROUP).applied
+    host.state.group(GROUP).put(b"a", b"1")
+    host.state.set_applied(GROUP, applied._replace(index=20, term=2))
+    host.state.set_install_marker(GROUP, marker_term)
+    host.state.write(host.state.freeze())
+    return host.crash()
+
+
+@pytest.mark.parametrize(
+    ("own", "marker_term", "found"),
+    [
+        (HardState(1, 11, 2), 7, HardState(7, 0, 20)),
+        (HardState(7, 13, 2), 7, HardState(7, 13, 20)),
+        (HardState(9, 13, 2), 7, HardState(9, 13, 20)),
+    ],
+    ids=["older", "same", "newer"],
+)
+def test_an_installation_finished_at_start_takes_over_the_messages_term(own, marker_term, found):
+    """A log may not end in a term that its replica has not reached; a vote belongs to its own term."""
+    host = cut_off_between_state_and_log(own, marker_term)
+    assert host.log.group(GROUP).hard_state == found
+    assert host.log.group(GROUP).first_index() == 21
+    assert host.replica(GROUP).raw.raft.vote == found.vote

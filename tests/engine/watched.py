@@ -134,6 +134,11 @@ class FaultyHost(Host):
             judge.state(group, applied, replica.machine.scan())
         self.seen[group] = applied
 
+    def leads(self, group: int) -> bool:
+        """Whether it believes to lead a group."""
+        running = self.node.replicas.running
+        return group in running and running[group].leads
+
     def is_delicate(self) -> bool:
         """Whether something is on its way that takes more than one write."""
         births, running = self.node.replicas.births, self.node.replicas.running
