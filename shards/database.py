@@ -246,7 +246,7 @@ def _check_limit(limit: int | None) -> int:
         return SCAN_WITHOUT_LIMIT
     if limit < 0:
         raise InvalidArgument(f"a scan's limit must not be negative: {limit}")
-    return limit
+    return min(limit, SCAN_WITHOUT_LIMIT)
 
 
 def _is_stale(consistency: str) -> bool:

@@ -12,6 +12,8 @@ FRACTION_BYTES: Final = 8
 """An even cut reads a key as a binary fraction of so many bytes."""
 CHUNK_BYTES: Final = 200 * 1024
 """Of a command's 256 KiB; the rest is for the nodes and for the command's own bytes."""
+MAX_EVEN: Final = 1_000_000
+"""Even ranges of one call: their cuts are all made before the first range is created."""
 PAIR_OVERHEAD: Final = 1 + 3 + 3
 """Bytes that a pair takes in a command beside its keys: the pair's head, and one head for each key."""
 
@@ -22,12 +24,12 @@ def even_cuts(count: int, start: bytes, end: bytes | None) -> list[bytes]:
     Width counts in the first 8 bytes, read as a fraction; trailing zero bytes of a cut are dropped.
 
     Raises:
-        InvalidRanges: the interval is empty, or too narrow for so many ranges; the count is below 1.
+        InvalidRanges: the interval is empty, or too narrow for so many ranges; the count is out of range.
         KeyTooLarge: a bound is longer than a key may be.
     """
     within = _checked(KeyRange(start, end))
-    if count < 1:
-        raise InvalidRanges(f"an interval is cut into at least 1 range, not {count}")
+    if not 1 <= count <= MAX_EVEN:
+        raise InvalidRanges(f"an interval is cut into 1 to {MAX_EVEN} ranges at a time, not {count}")
     low = _fraction(start)
     width = (1 << 8 * FRACTION_BYTES if end is None else _fraction(end)) - low
     if count > 1 and width < count:

@@ -215,9 +215,11 @@ class Router:
         known = None if replica is None else replica.leader_node
         if known is None:
             known = self._leaders.get(group)
-        if known is not None and attempt % 3 != 2:
+        if known is None:
+            return replicas[attempt % len(replicas)][1]
+        if attempt % 3 != 2:
             return known
-        return replicas[attempt % len(replicas)][1]
+        return replicas[attempt // 3 % len(replicas)][1]  # what is known may be stale: ask another in turn
 
     async def _pause(self, attempt: int, deadline: float, error: Error) -> None:
         """Wait a little longer each time, spread so that thousands of callers do not come back at once."""

@@ -67,6 +67,7 @@ def test_scans_cross_ranges_in_both_directions(tmp_path):
             assert await pairs(node, limit=5) == expected[:5]
             assert await pairs(node, limit=5, reverse=True) == expected[:-6:-1]
             assert await pairs(node, limit=0) == []
+            assert await pairs(node, limit=2**70) == expected
             assert await pairs(node, b"\x90", b"\x10") == []
             assert sorted(await pairs(node, consistency="stale"))[: len(keys)] == expected
 
@@ -149,6 +150,7 @@ def test_keys_that_no_range_covers(tmp_path):
         (lambda db: db.get(b"k", consistency="eventual"), multiraft.InvalidArgument),
         (lambda db: db.create_ranges(), multiraft.InvalidArgument),
         (lambda db: db.create_ranges(0), multiraft.InvalidArgument),
+        (lambda db: db.create_ranges(10**11), multiraft.InvalidRanges),
         (lambda db: db.create_ranges(2, splits=[b"a"]), multiraft.InvalidArgument),
         (lambda db: pairs(db, limit=-1), multiraft.InvalidArgument),
     ],
