@@ -1,6 +1,9 @@
-"""The option that names other seeds for the random faults."""
+"""The option that names other seeds for the random faults, and nodes to begin with."""
 
 import pytest
+
+from .harness import Nodes
+from .settled import settled
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,3 +17,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = metafunc.config.getoption("--fault-seeds", default=None)
         first, _, last = (chosen or "0:40").partition(":")
         metafunc.parametrize("fault_seed", range(int(first), int(last or int(first) + 1)))
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    """Three nodes with one settled group, led by node 1 without a timeout."""
+    return settled()

@@ -1,0 +1,109 @@
+"""The promises of a node wait for its disk."""
+
+from multiraft.raft.messages import MsgType
+
+from .harness import CONFIG, Nodes, put
+from .settled import GROUP, types
+
+
+def test_no_vote_leaves_before_it_is_durable():
+    """Both the request (which carries the candidate's own vote) and the answer wait for their batches."""
+    nodes = Nodes()
+    nodes.create(GROUP)
+    for _ in range(3):
+        for host in nodes.hosts.values():
+            host.turn()
+            host.write()
+    nodes.deliver()
+    for host in nodes.hosts.values():
+        host.turn()
+    nodes.deliver()
+    nodes[1].turn()
+    assert nodes[1].replica(GROUP).raw.raft.term == 1
+    assert MsgType.VOTE not in types(nodes, 1), "the candidate's own vote is not on disk yet"
+    nodes[1].write()
+    nodes[1].turn()
+    assert types(nodes, 1).count(MsgType.VOTE) == 2
+    nodes.deliver()
+    nodes[2].turn()
+    assert nodes[2].replica(GROUP).raw.raft.vote == 11
+    assert MsgType.VOTE_RESP not in types(nodes, 2)
+    nodes[2].write()
+    nodes[2].turn()
+    assert MsgType.VOTE_RESP in types(nodes, 2)
+
+
+def test_no_append_is_acknowledged_before_it_is_durable(nodes: Nodes):
+    """Nor does the leader count its own log before its own disk has it."""
+    leader, follower = nodes[1], nodes[2]
+    leader.propose(GROUP, put(b"a", b"1"))
+    leader.turn()
+    nodes.deliver()
+    follower.turn()
+    assert MsgType.APP_RESP not in types(nodes, 2)
+    follower.write()
+    follower.turn()
+    assert MsgType.APP_RESP in types(nodes, 2)
+    nodes.deliver()
+    leader.turn()
+    assert not leader.answered(), "one of three disks has the entry"
+    leader.write()
+    leader.turn()
+    leader.turn()
+    assert leader.answer() == [None]
+
+
+def test_an_append_repeated_while_it_is_being_written_is_not_acknowledged_early(nodes: Nodes):
+    """The second answer asks for no write of its own, yet it promises what the first batch holds."""
+    nodes[1].propose(GROUP, put(b"a", b"1"))
+    nodes[1].turn()
+    again = list(nodes.wire)
+    nodes.deliver()
+    nodes[2].turn()
+    nodes.wire = again
+    nodes.deliver()
+    nodes[2].turn()
+    assert MsgType.APP_RESP not in types(nodes, 2)
+    nodes[2].write()
+    nodes[2].turn()
+    assert types(nodes, 2).count(MsgType.APP_RESP) == 2
+
+
+def test_a_commit_alone_causes_no_write(nodes: Nodes):
+    leader = nodes[1]
+    leader.propose(GROUP, put(b"a", b"1"))
+    nodes.settle()
+    nodes.pass_time(1)
+    written = [len(host.log.environment.values) for host in nodes.hosts.values()]
+    nodes.pass_time(1)
+    assert [len(host.log.environment.values) for host in nodes.hosts.values()] == written
+
+
+def test_what_was_acknowledged_survives_a_crash_of_every_node(nodes: Nodes):
+    nodes[1].propose(GROUP, put(b"a", b"1"))
+    nodes.settle()
+    assert nodes[1].answer() == [None]
+    for node in (1, 2, 3):
+        nodes[node].crash()
+    nodes.pass_time(3)
+    leader = nodes.leader(GROUP)
+    leader.read(GROUP, b"a")
+    nodes.settle()
+    assert leader.answer("read") == b"1"
+
+
+def test_a_restarted_replica_keeps_term_and_vote(nodes: Nodes):
+    term, vote = nodes[2].replica(GROUP).raw.raft.term, nodes[2].replica(GROUP).raw.raft.vote
+    raft = nodes[2].crash().replica(GROUP).raw.raft
+    assert (raft.term, raft.vote) == (term, vote) == (1, 11)
+
+
+def test_a_batch_in_flight_too_many_makes_the_next_one_larger(nodes: Nodes):
+    """The loop hands over a bounded number of batches; what comes later joins one batch."""
+    leader = nodes[1]
+    for number in range(10):
+        leader.propose(GROUP, put(b"%d" % number, b"x"), token=number)
+        leader.turn()
+    assert len(leader.unwritten) == CONFIG.batches_in_flight
+    nodes.settle()
+    assert all(leader.answer(number) == [None] for number in range(10))
