@@ -243,7 +243,8 @@ class Chaos(Nodes):
         elif happens() < faults.pause:
             host.sleeps_until = self.steps + self.random.randint(20, 1000)
         elif happens() < faults.cut:
-            self.cut_links(host.node_id)
+            leaders = [one for one in self.hosts.values() if any(map(one.leads, self.created()))]
+            self.cut_links(self.random.choice([host, *leaders]).node_id)
         elif happens() < faults.blackout:
             for one in list(self.hosts.values()):
                 self.crash(one)

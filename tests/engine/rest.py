@@ -65,17 +65,18 @@ def complaints(chaos: Chaos) -> list[str]:
     found = [f"{one} waits" for one in chaos.operations if chaos.lives(one) and not one.done]
     for group in sorted({SYSTEM_GROUP, *chaos.created()}):
         last = chaos.judge.history(group).last
-        leaders = 0
+        leaders, followed = 0, set()
         for host in chaos.hosts.values():
             replica = host.node.replicas.running.get(group)
             if replica is None:
                 found.append(f"group {group} is not on node {host.node_id}")
                 continue
             leaders += replica.leads
+            followed.add((replica.raw.raft.term, replica.raw.raft.lead))
             if replica.applied.index != last:
                 found.append(f"group {group}, node {host.node_id}: {replica.applied.index} of {last}")
-        if leaders != 1:
-            found.append(f"group {group} has {leaders} leaders")
+        if leaders != 1 or len(followed) != 1:
+            found.append(f"group {group} has {leaders} leaders: {followed}")
     return found
 
 
