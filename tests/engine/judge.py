@@ -196,9 +196,15 @@ class Disk:
                 assert shadow.hard_state.vote == voted, f"{where}: the vote is not durable"
         if message.type is MsgType.APP_RESP and not message.reject:
             assert message.index <= shadow.last, f"{where}: index {message.index} is not durable"
-            for write in (write for batch in self.staged.values() for write in batch):
-                if write.group == group and write.entries:
-                    assert write.entries[0].index > message.index, f"{where}: {message.index} is not durable"
+            self._check_nothing_better_staged(group, message, where)
+
+    def _check_nothing_better_staged(self, group: int, message, where: str) -> None:
+        """What is acknowledged is not on its way only. Entries of a later term may be about to replace it."""
+        term = self.groups[group].hard_state.term
+        for write in (write for batch in self.staged.values() for write in batch if write.group == group):
+            term = max(term, write.hard_state.term if write.hard_state else 0)
+            if write.entries and term <= message.term:
+                assert write.entries[0].index > message.index, f"{where}: {message.index} is not durable"
 
 
 PROMISES = (MsgType.VOTE, MsgType.VOTE_RESP, MsgType.PRE_VOTE_RESP, MsgType.APP_RESP)
