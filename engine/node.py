@@ -9,18 +9,18 @@ import random
 from typing import Any
 
 from ..native.errors import BadFrame
-from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from ..raft.ready import Ready
 from .config import EngineConfig
 from .delivery import BROKEN, Delivery
-from .errors import Corruption, Error, Overloaded
+from .errors import Corruption, Error
 from .flusher import Flusher
 from .held import Held
+from .intake import Intake
 from .logstore.port import GroupWrite, LogStore
 from .outbox import Outbox
 from .parking import Parking
-from .pending import Answer, refusal
+from .pending import Answer
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import MachineFactory, Replicas
 from .runs import Runs
@@ -63,6 +63,7 @@ class Node:
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
         self._delivery = Delivery(self.replicas, self.parking, self._active, config.snapshot_ms / 1000)
+        self._intake = Intake(self.replicas, self._active)
         self._held = Held()
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
@@ -106,7 +107,7 @@ class Node:
         self._bring_up_newborns(turn)
         self._step_messages(turn, inputs)
         self._note_lost_peers(inputs)
-        self._take_requests(turn, inputs)
+        self._intake.take(turn, inputs)
         self._tick(turn)
         self._collect_ready(turn)
         self._stage_batch(turn)
@@ -184,25 +185,6 @@ class Node:
         for node, groups in inputs.frames_dropped:
             self._delivery.unreachable(node, groups)
 
-    def _take_requests(self, turn: Turn, inputs: Inputs) -> None:
-        answers = turn.effects.answers
-        for proposal in inputs.proposals:
-            replica = self._running.get(proposal.group)
-            if replica is None or not replica.leads or replica.quarantine:
-                answers.append(Answer(proposal.token, self.replicas.refusal(proposal.group)))
-            elif (refused := refusal(proposal)) is not None:
-                answers.append(Answer(proposal.token, refused))
-            else:
-                replica.proposals.queued.append(proposal)
-                self._activate(replica)
-        for read in inputs.reads:
-            replica = self._running.get(read.group)
-            if replica is None or not replica.leads or replica.quarantine:
-                answers.append(Answer(read.token, self.replicas.refusal(read.group)))
-            else:
-                replica.reads.queued.append(read)
-                self._activate(replica)
-
     def _tick(self, turn: Turn) -> None:
         due = self.ticker.due(turn.now)
         if due is None:
@@ -249,39 +231,9 @@ class Node:
                 self._finish_install(turn, replica)
 
     def _serve(self, turn: Turn, replica: Replica) -> None:
-        if replica.proposals.queued:
-            self._propose(turn, replica)
-        if replica.reads.queued:
-            self._start_reads(turn, replica)
+        self._intake.hand_in(turn, replica)
         if replica.installing is None and replica.raw.has_ready():
             self._handle_ready(turn, replica, replica.raw.ready())
-
-    def _propose(self, turn: Turn, replica: Replica) -> None:
-        answers = turn.effects.answers
-        if not replica.leads:
-            answers += replica.proposals.refuse_queued(replica.not_leader())
-            return
-        taken = replica.proposals.take()
-        commands = [command for proposal in taken for command in proposal.commands]
-        try:
-            last = replica.raw.propose_batch(commands)
-        except CoreDropped as error:
-            overloaded = Overloaded(f"group {replica.group}: {error}")
-            answers += [Answer(proposal.token, overloaded) for proposal in taken]
-        except BROKEN:
-            replica.proposals.queued.extendleft(reversed(taken))  # what is appended here goes no further
-            raise
-        else:
-            if last is not None:
-                replica.proposals.appended(taken, last.index, last.term)
-        if replica.proposals.queued:
-            self._activate(replica)
-
-    def _start_reads(self, turn: Turn, replica: Replica) -> None:
-        if replica.leads:
-            replica.raw.read_index(replica.reads.start_round())
-        else:
-            turn.effects.answers += replica.reads.fail_all(replica.not_leader())
 
     def _handle_ready(self, turn: Turn, replica: Replica, ready: Ready) -> None:
         if ready.soft_state is not None and not replica.leads:
