@@ -120,7 +120,7 @@ class Chaos(Nodes):
         host = self.hosts[self.random.randint(1, len(self.hosts))]
         (action,) = self.random.choices(
             (self.take_turn, self.write, self.flush, self.carry, self.pass_moment, self.ask),
-            (50, 16, 5, 24, 3, 14),
+            (50, 18, 6, 28, 7, 14),
         )
         action(host)
         self.make_faults(host)
@@ -182,23 +182,26 @@ class Chaos(Nodes):
 
     def ask(self, host: FaultyHost) -> None:
         """A client asks a node for something, mostly the one that leads."""
-        if sum(not operation.done for operation in self.operations[-40:]) > 15:
-            return
         group = self.random.choice([*self.created() * 4, SYSTEM_GROUP, self.random.choice(GROUPS)])
+        leaders = [other for other in self.hosts.values() if other.leads(group)]
         if self.random.random() < 0.9:
-            leaders = [other for other in self.hosts.values() if other.leads(group)]
             if not leaders:
                 return
             host = self.random.choice(leaders)
-        self.operations.append(self._operation(group, host))
+        deposed = len(leaders) > 1 and host.term(group) < max(leader.term(group) for leader in leaders)
+        waiting = [one for one in self.operations[-80:] if one.host is host and not one.done]
+        # A node that sleeps hears of requests now and then, or all of them would come before its successor.
+        sleeps = host.sleeps_until > self.steps
+        if len(waiting) < 8 and (deposed or not sleeps or self.random.random() < 0.05):
+            self.operations.append(self._operation(group, host, 0.8 if deposed else 0.3))
 
-    def _operation(self, group: int, host: FaultyHost) -> Operation:
+    def _operation(self, group: int, host: FaultyHost, reads: float) -> Operation:
         number = len(self.operations)
         operation = Operation(number, group, host, after=self.judge.history(group).known)
         if group == SYSTEM_GROUP:
             create = encode_put(CREATE + b"%d" % self.random.choice(GROUPS), b"%d" % self._any_node())
             operation.commands = (envelope(7, 100 * number, 1, create),)
-        elif self.random.random() < 0.3:
+        elif self.random.random() < reads:
             operation.key = self._key()
         else:
             count = self.random.choice((1, 1, 1, 1, 2, 5))
@@ -241,16 +244,23 @@ class Chaos(Nodes):
         elif happens() < faults.hang_up and other != host.node_id:
             self.hang_up(host.node_id, other)
         elif happens() < faults.pause:
-            host.sleeps_until = self.steps + self.random.randint(20, 1000)
+            sleeper = self._leader_or(host)
+            if faults.cut and self.random.random() < 0.5:  # it does not wake to the news of its successor
+                self.cut_links(sleeper.node_id)
+            sleeper.sleeps_until = self.steps + self.random.randint(20, self.random.choice((200, 1000, 3000)))
         elif happens() < faults.cut:
-            leaders = [one for one in self.hosts.values() if any(map(one.leads, self.created()))]
-            self.cut_links(self.random.choice([host, *leaders]).node_id)
+            self.cut_links(self._leader_or(host).node_id)
         elif happens() < faults.blackout:
             for one in list(self.hosts.values()):
                 self.crash(one)
         elif happens() < faults.poison and host.node.replicas.running:
             group = self.random.choice(list(host.node.replicas.running))
             host.machine(group).broken = self
+
+    def _leader_or(self, host: FaultyHost) -> FaultyHost:
+        """Some node that leads a group, mostly: what happens to it has the most to upset."""
+        leaders = [one for one in self.hosts.values() if any(map(one.leads, self.created()))]
+        return self.random.choice([host, *leaders])
 
     def crash(self, host: FaultyHost) -> FaultyHost:
         self.crashes += 1

@@ -139,6 +139,11 @@ class FaultyHost(Host):
         running = self.node.replicas.running
         return group in running and running[group].leads
 
+    def term(self, group: int) -> int:
+        """The term that its replica of a group is in; 0 if there is none."""
+        running = self.node.replicas.running
+        return running[group].raw.raft.term if group in running else 0
+
     def is_delicate(self) -> bool:
         """Whether something is on its way that takes more than one write."""
         births, running = self.node.replicas.births, self.node.replicas.running
