@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -148,16 +149,16 @@ class Host:
     def _take_turn(self) -> None:
         self._scheduled = None
         inputs, self._inputs = self._inputs, Inputs()
-        began = self._loop.time()
+        began = time.perf_counter()  # a uvloop clock ticks in milliseconds
         try:
-            effects = self.node.turn(began, inputs)
+            effects = self.node.turn(self._loop.time(), inputs)
             self._carry_out(effects)
         except Exception as error:
             logger.exception("a turn failed: the node stops")
             self._fail(StorageFailed(f"a turn of the node failed: {error!r}"), error)
             return
         self.turns += 1
-        self.longest_turn = max(self.longest_turn, self._loop.time() - began)
+        self.longest_turn = max(self.longest_turn, time.perf_counter() - began)
         if effects.again or self._inputs:
             self.wake()
         elif self._timer is None:

@@ -191,17 +191,20 @@ class Replica:
             self._quarantine(entries[0].index, error, answers)
             return
         self.commands_applied += len(commands)
-        at = 0
-        proposals = self.proposals
-        for entry in entries:
-            result: object = None
-            if entry.data and entry.type is EntryType.NORMAL:
-                result = results[at]
-                at += 1
-            proposals.applied(entry, result, answers)
+        if len(self.proposals):
+            self._answer_proposals(entries, results, answers)
         last = entries[-1]
         self.set_applied(last.index, last.term, self.applied.conf_state)
         self.raw.acknowledge_apply(entries)
+
+    def _answer_proposals(
+        self, entries: Sequence[Entry], results: Sequence[object], answers: list[Answer]
+    ) -> None:
+        """Tell every proposal what became of its entries; ``results`` are those of the commands."""
+        rest = iter(results)
+        for entry in entries:
+            is_command = entry.data and entry.type is EntryType.NORMAL
+            self.proposals.applied(entry, next(rest) if is_command else None, answers)
 
     def set_applied(self, index: int, term: int, conf_state: ConfState) -> None:
         """Record how far the machine's state reaches, in the same flush as the state itself."""

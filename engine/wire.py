@@ -122,18 +122,7 @@ def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneo
     if known is MsgType.APP and entries and (entries[0].index != index + 1 or entries[-1].term > term):
         raise BadFrame(f"entries from {entries[0].index} in an append behind {index} of term {term}")
     message = Message(
-        type=known,
-        to=to,
-        from_=from_,
-        term=term,
-        log_term=log_term,
-        index=index,
-        commit=commit,
-        entries=entries,
-        reject=bool(reject),
-        reject_hint=reject_hint,
-        context=extra,
-        snapshot=snapshot,
+        known, to, from_, term, log_term, index, commit, entries, reject, reject_hint, extra, snapshot
     )
     return Received(group, kind, message, run)
 

@@ -189,6 +189,10 @@ class Engine(Database):
                 nodes[node] = json.loads(cast("str", future.result().fields[0]))
         return {"nodes": [nodes[node] for node in sorted(nodes)], "ranges": self.directory.ranges}
 
+    def write_here(self, low: bytes, high: bytes, body: bytes) -> "asyncio.Future[object] | None":
+        """Propose a command if this node leads its range; see :class:`~.service.Operations`."""
+        return None if self._closed else self._assembly.router.write_here(low, high, body)
+
     async def client_request(self, op: int, fields: list[Scalar], timeout: float) -> Sequence[Scalar]:  # noqa: ASYNC109 # the client's own
         """Carry out what a client asks; see :class:`~.service.Operations`."""
         match op, fields:

@@ -12,6 +12,7 @@ from ..engine.errors import (
     NoRange,
     NotLeader,
     OutcomeUnknown,
+    Overloaded,
     ProposalDropped,
     RangeMoved,
     Unavailable,
@@ -70,6 +71,21 @@ class Router:
         changed.set_result(None)
 
     # -- what callers want -----------------------------------------------------------------------
+
+    def write_here(self, low: bytes, high: bytes, body: bytes) -> "asyncio.Future[object] | None":
+        """Propose a command whose range this node leads; None if it does not, or takes nothing now."""
+        descriptor = self.directory.lookup(low)
+        if descriptor is None or (descriptor.end is not None and high >= descriptor.end):
+            return None
+        replica = self._host.node.replicas.running.get(descriptor.group)
+        if replica is None or not replica.leads:
+            return None
+        self._sequence += 1
+        command = envelope(self._session, self._sequence, descriptor.epoch, body)
+        try:
+            return self._host.propose(descriptor.group, [command])
+        except (Closed, Overloaded):
+            return None  # the long way says so
 
     async def write(self, low: bytes, high: bytes, body: bytes, deadline: float) -> Scalar:
         """Apply a command whose keys lie in ``[low, high]`` in the one range that holds them all.

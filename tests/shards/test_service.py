@@ -1,0 +1,92 @@
+"""The answering side: a client's write takes the short way, and the long one when it is refused."""
+
+import asyncio
+
+import pytest
+from multiraft.engine.errors import NotLeader, Overloaded, ProposalDropped, RangeMoved
+from multiraft.engine.transport.kinds import FrameKind
+from multiraft.native.frames import HEADER_SIZE
+from multiraft.shards.requests import Op, Request, decode_replies, encode_request
+from multiraft.shards.service import Service
+
+WRITE = Request(7, Op.WRITE, 1000, [b"a", b"a", b"body"])
+
+
+class Operations:
+    """Stands for the engine: the short way gives ``future``, the long way answers 5."""
+
+    def __init__(self, future):
+        self.future = future
+        self.long_way = 0
+
+    def write_here(self, low, high, body):
+        return self.future
+
+    async def client_request(self, op, fields, timeout):
+        self.long_way += 1
+        return [5]
+
+
+class Session:
+    def __init__(self):
+        self.replies = []
+        self.closed = False
+
+    def send(self, frame):
+        self.replies += decode_replies(frame[HEADER_SIZE:])
+        return True
+
+    def close(self):
+        self.closed = True
+
+
+async def answer(value):
+    """What a client gets for a write whose short way ends with ``value`` (None: there is no short way)."""
+    loop = asyncio.get_running_loop()
+    operations = Operations(None if value is None else loop.create_future())
+    service, session = Service(lambda _: None, dict, lambda _: None), Session()
+    service.serve(None, operations)
+    service.client_frame(session, FrameKind.REQUEST, encode_request(WRITE))
+    if value is not None:
+        operations.future.set_result(value)
+    while not session.replies:
+        await asyncio.sleep(0)
+    await service.close()
+    (reply,) = session.replies
+    assert reply.id == WRITE.id
+    return reply, operations.long_way
+
+
+def test_a_write_that_this_node_can_append_is_answered_with_its_result():
+    reply, long_way = asyncio.run(answer([True]))
+    assert (reply.fields, reply.error, long_way) == ([True], None, 0)
+
+
+def test_a_write_that_belongs_elsewhere_takes_the_long_way():
+    reply, long_way = asyncio.run(answer(None))
+    assert (reply.fields, long_way) == ([5], 1)
+
+
+@pytest.mark.parametrize("refusal", [NotLeader(2), ProposalDropped("x"), RangeMoved("x")])
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_explicit_refusal_is_tried_again_by_the_node(refusal, whole):
+    """Nothing happened: the node finds out who serves the range now, the client need not know."""
+    reply, long_way = asyncio.run(answer(refusal if whole else [refusal]))
+    assert (reply.fields, long_way) == ([5], 1)
+
+
+def test_every_other_error_is_the_clients():
+    reply, long_way = asyncio.run(answer(Overloaded("full")))
+    assert isinstance(reply.error, Overloaded)
+    assert long_way == 0
+
+
+def test_a_client_that_sends_noise_is_cut_off():
+    async def work():
+        service, session = Service(lambda _: None, dict, lambda _: None), Session()
+        service.serve(None, Operations(None))
+        service.client_frame(session, FrameKind.REQUEST, b"\xc1")
+        assert session.closed
+        await service.close()
+
+    asyncio.run(work())
