@@ -27,7 +27,7 @@ def test_the_embedded_example(tmp_path, monkeypatch, capsys):
 def test_the_replicated_example(capsys):
     (example,) = [one for one in EXAMPLES if "Cluster.local" in one]
     run(example)
-    assert capsys.readouterr().out == "True\nb'red' b'red'\nb'apple' b'red'\n"
+    assert capsys.readouterr().out == "True\nb'red'\nb'apple' b'red'\n"
 
 
 def test_the_example_of_a_node_takes_its_part_in_a_cluster(tmp_path, monkeypatch):
