@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from multiraft.engine.errors import NotLeader, Overloaded, ProposalDropped, RangeMoved
 from multiraft.engine.transport.kinds import FrameKind
 from multiraft.native.frames import HEADER_SIZE
@@ -22,7 +23,7 @@ class Operations:
     def write_here(self, low, high, body):
         return self.future
 
-    async def client_request(self, op, fields, timeout):
+    async def client_request(self, op, fields, timeout):  # noqa: ASYNC109 # the signature of the engine
         self.long_way += 1
         return [5]
 
@@ -30,10 +31,12 @@ class Operations:
 class Session:
     def __init__(self):
         self.replies = []
+        self.answered = asyncio.Event()
         self.closed = False
 
     def send(self, frame):
         self.replies += decode_replies(frame[HEADER_SIZE:])
+        self.answered.set()
         return True
 
     def close(self):
@@ -49,8 +52,7 @@ async def answer(value):
     service.client_frame(session, FrameKind.REQUEST, encode_request(WRITE))
     if value is not None:
         operations.future.set_result(value)
-    while not session.replies:
-        await asyncio.sleep(0)
+    await session.answered.wait()
     await service.close()
     (reply,) = session.replies
     assert reply.id == WRITE.id
