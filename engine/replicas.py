@@ -75,9 +75,8 @@ class Replicas:
             applied = Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
         self._finish_install(birth, applied)
         check_log_holds(group, self._log, applied)
-        seed = random.Random(self._seed.getrandbits(64))
         log = self._log.group(group)
-        replica = Replica(birth, log, machine, applied, self._state, self._config, seed)
+        replica = Replica(birth, log, machine, applied, self._state, self._config, self._seed)
         self.running[group] = replica
         return replica
 
