@@ -153,8 +153,9 @@ class Chaos(Nodes):
                 link.append(frame)
 
     def carry(self, _host: FaultyHost) -> None:
-        """Some frames of some links arrive."""
-        ready = [pair for pair, frames in sorted(self.links.items()) if frames]
+        """Some frames of some links arrive; who sleeps reads none, and may act before it does."""
+        awake = {node for node, host in self.hosts.items() if host.sleeps_until <= self.steps}
+        ready = [pair for pair, frames in sorted(self.links.items()) if frames and pair[1] in awake]
         for pair in self.random.sample(ready, min(3, len(ready))):
             self._carry_on(pair, self.links[pair])
 

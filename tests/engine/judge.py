@@ -49,6 +49,8 @@ class History:
         self.group = group
         self.entries: list[Entry] = []
         self.results: list[object] = []
+        self.terms: list[int] = []
+        """Terms by which each entry was known to be committed."""
         self.digests = [0]
         """An order-free sum of all pairs, by index, from the birth on."""
         self.place: dict[bytes, int] = {}
@@ -195,7 +197,10 @@ class Disk:
             if shadow.hard_state.term == message.term:
                 assert shadow.hard_state.vote == voted, f"{where}: the vote is not durable"
         if message.type is MsgType.APP_RESP and not message.reject:
-            assert message.index <= shadow.last, f"{where}: index {message.index} is not durable"
+            replaced = (
+                shadow.hard_state.term > message.term
+            )  # by entries of a later term, since it was queued
+            assert replaced or message.index <= shadow.last, f"{where}: {message.index} is not durable"
             self._check_nothing_better_staged(group, message, where)
 
     def _check_nothing_better_staged(self, group: int, message, where: str) -> None:
@@ -239,19 +244,22 @@ class Judge:
     # -- what a replica is and does --------------------------------------------------------------
 
     def leads(self, group: int, raft) -> None:
-        """One leader in a term, and it has everything that was committed before."""
+        """One leader in a term, and it has everything that was committed in earlier terms.
+
+        Late votes may elect a leader of an old term: it owes nothing to those after its own.
+        """
         key = (group, raft.term)
         if key not in self._leaders:
             self._leaders[key] = raft.id
             history = self.history(group)
             for index in range(max(raft.log.first_index(), FIRST), history.last + 1):
                 entry = history.entry(index)
-                if entry.term < raft.term:
+                if history.terms[index - FIRST] < raft.term:
                     assert raft.log.term_or_zero(index) == entry.term, f"leader {raft.id} lacks {entry}"
         assert self._leaders[key] == raft.id, f"group {group}: two leaders in term {raft.term}"
 
-    def applied(self, node: int, group: int, entries: Iterable[Entry]) -> None:
-        """A replica has applied these entries of its log."""
+    def applied(self, node: int, group: int, term: int, entries: Iterable[Entry]) -> None:
+        """A replica, which has reached this term, has applied these entries of its log."""
         history = self.history(group)
         for entry in entries:
             assert self.disks[node].holds(group, entry.index, entry.term), f"{entry} is not in the local log"
@@ -259,6 +267,7 @@ class Judge:
                 holders = sum(disk.holds(group, entry.index, entry.term) for disk in self.disks.values())
                 assert 2 * holders > len(self.disks), f"{entry} is committed on {holders} disks"
                 history.extend(entry)
+                history.terms.append(term)
             assert history.entry(entry.index) == entry, f"{entry} where {history.entry(entry.index)} was"
 
     def state(self, group: int, index: int, pairs: Iterable[tuple[bytes, bytes]]) -> None:

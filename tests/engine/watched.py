@@ -129,7 +129,8 @@ class FaultyHost(Host):
             return
         if replica.installing is None or replica.installing.snapshot.index != applied:
             log = self.log.group(group)
-            judge.applied(self.node_id, group, log.entries(before + 1, applied + 1, None))
+            entries = log.entries(before + 1, applied + 1, None)
+            judge.applied(self.node_id, group, replica.raw.raft.term, entries)
         if replica.quarantine is None:
             judge.state(group, applied, replica.machine.scan())
         self.seen[group] = applied
