@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .options import check_address, check_data_directory
 from .output import CommandFailed
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """The options ``--data``, ``--node`` and ``--insecure`` of a command: exactly one of the first two."""
+    """The options ``--data``, ``--node`` and ``--insecure`` of a command: exactly one of the first two.
+
+    Making one raises typer.BadParameter if they cannot be meant so.
+    """
 
     data: Path | None
     node: str | None
@@ -31,6 +35,10 @@ class Target:
             raise typer.BadParameter(
                 "name either a data directory or a running node", param_hint="--data/--node"
             )
+        if self.node is not None:
+            check_address(self.node, "--node")
+        if self.data is not None and self.create:
+            check_data_directory(self.data)
 
     @asynccontextmanager
     async def open(self) -> "AsyncIterator[Database]":

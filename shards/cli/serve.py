@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import (
+    LARGEST_NODE_ID,
     BeatOption,
     Durability,
     DurabilityOption,
@@ -14,6 +15,9 @@ from .options import (
     StateMachine,
     StateMachineOption,
     TickOption,
+    check_data_directory,
+    data_directory,
+    listen_address,
     parse_peers,
 )
 from .output import Fields, JsonOption, run_command
@@ -27,9 +31,13 @@ def serve(
     context: typer.Context,
     data: Annotated[
         Path,
-        typer.Option(readable=False, metavar="DIR", help="The data directory of the node, made if missing."),
+        typer.Option(
+            parser=data_directory, metavar="DIR", help="The data directory of the node, made if missing."
+        ),
     ],
-    node_id: Annotated[int, typer.Option(metavar="N", help="The id of this node, 1..2^32-1.")] = 1,
+    node_id: Annotated[
+        int, typer.Option(min=1, max=LARGEST_NODE_ID, metavar="N", help="The id of this node.")
+    ] = 1,
     listen: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where peers and clients connect. [default: from --peer]"),
@@ -59,6 +67,10 @@ def serve(
     them must run. A new cluster has no ranges yet: make some with "multiraft ranges create".
     """
     peers = parse_peers(peer or [])
+    address = listen_address(node_id, listen, peers)
+    if not cluster:
+        raise typer.BadParameter('the name "" is empty', param_hint="--cluster")
+    check_data_directory(data)
 
     def work() -> Fields:
         from ..engine import Engine  # noqa: PLC0415 # `--help` must not pay for it
@@ -68,7 +80,7 @@ def serve(
         opening = Engine.open(
             data,
             node_id=node_id,
-            listen=listen or peers.get(node_id),
+            listen=address,
             peers=peers,
             cluster=cluster,
             config=_config(durability, state_machine, election_timeout_ms, beat_ms, tick_ms),

@@ -93,6 +93,20 @@ def test_a_data_directory_that_is_none_is_refused(cli, tmp_path):
     assert "is not a directory" in done.complaint
 
 
+@pytest.mark.parametrize(
+    "command", [["put", "k", "v"], ["ranges", "create", "--count=1"], ["serve", "--listen=a:1"]]
+)
+def test_a_node_does_not_move_in_with_other_files(cli, data, command):
+    data.mkdir()
+    (data / "lost+found").mkdir()
+    (data / "letter.txt").touch()
+    done = cli(*command, "--data", data)
+    assert done.status == 2
+    assert f"{data} is not empty and holds no node" in done.complaint
+    (data / "letter.txt").unlink()
+    assert cli("put", "k", "v", "--data", data).status == 0
+
+
 def test_a_data_directory_without_permission_is_refused(cli, data, ordinary_user):
     assert cli("put", "k", "v", "--data", data).status == 0
     data.chmod(0)
