@@ -46,7 +46,7 @@ class ProposalDropped(Retryable):
 
 
 class Unavailable(Retryable):
-    """A read could not be confirmed in time: its group has no leader that reaches a quorum."""
+    """Nobody can serve the request now: its group has no leader that reaches a quorum, or nobody answers."""
 
 
 class Unknown(Error):

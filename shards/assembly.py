@@ -114,6 +114,9 @@ class Assembly:
 
     async def open(self, operations: Operations) -> None:
         """Open everything and take part in the cluster; whatever was opened is closed again on an error."""
+        self.transport = self._make_transport()
+        if isinstance(self.transport, TcpTransport):
+            self.transport.check_listen()  # before the directory is given an identity
         try:
             log, state = await asyncio.to_thread(self._open_stores)
             self._build(log, state, operations)
@@ -147,7 +150,6 @@ class Assembly:
         )
         self.node = Node(place.node_id, self.config, log, state, self._machines.make, seed, loop.time())
         self.service = Service(self._known_store, self._addresses, self._on_stopped)
-        self.transport = self._make_transport()
         writer = LogWriter(log, lambda batch, error: self.host.batch_written(batch, error))  # noqa: PLW0108 # it does not exist yet
         self.host = Host(self.node, writer, self.transport, self.service)
         session = place.node_id << 32 | self.datadir.incarnation

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..engine.errors import Corruption, InvalidArgument
+from ..engine.errors import ClusterMismatch, Corruption, InvalidArgument
 from ..engine.logstore.port import Birth, GroupWrite, LogStore
 from ..engine.replica import SYSTEM_GROUP
 from ..engine.transport.address import parse_address
@@ -27,8 +27,10 @@ def members_of(node_id: int, peers: Mapping[int, str]) -> tuple[int, ...]:
             raise InvalidArgument(f"a node id is 1..{NODE_ID_LIMIT - 1}, not {member}")
     if len(members) > MOST_NODES:
         raise InvalidArgument(f"a cluster has at most {MOST_NODES} nodes for now, not {len(members)}")
-    for address in peers.values():
-        parse_address(address)
+    addresses = [parse_address(address) for address in peers.values()]
+    for address in addresses:
+        if address.port and addresses.count(address) > 1:
+            raise InvalidArgument(f"two nodes cannot both have the address {address}")
     return members
 
 
@@ -64,9 +66,16 @@ def ensure_system_group(log: LogStore[Any], node_id: int, members: tuple[int, ..
         founded: whether this data directory has belonged to a running cluster before.
 
     Raises:
+        ClusterMismatch: the system group was formed by other nodes.
         Corruption: it held the system group once, and the log has lost it.
     """
-    if SYSTEM_GROUP in log.births():
+    birth = log.births().get(SYSTEM_GROUP)
+    if birth is not None:
+        nodes = tuple(sorted(node for _, node in birth.peers))
+        if nodes != members:
+            raise ClusterMismatch(
+                f"the directory belongs to a cluster of the nodes {nodes}, not of {members}"
+            )
         return False
     if founded or log.births():
         raise Corruption("the log store has lost the system group", SYSTEM_GROUP)

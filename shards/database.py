@@ -3,12 +3,12 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
-from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 from ..engine.errors import InvalidArgument
-from ..engine.statemachine.commands import check_key, encode_batch, encode_cas, encode_delete, encode_put
+from ..engine.statemachine.commands import check_key, encode_cas, encode_delete, encode_put
 from ..engine.statemachine.keys import lower_stop, prefix_stop
+from .batch import WriteBatch
 from .planning import chunks, even_cuts, ranges_from_splits
 from .requests import Scalar
 from .scanning import Page, PageRequest, Pair
@@ -67,13 +67,13 @@ class Database(ABC):
         """Set ``new`` if the value is ``expected``; ``None`` stands for "no such key" on both sides."""
         return bool(await self._write(key, key, encode_cas(key, expected, new), timeout))
 
-    def batch(self, *, timeout: float | None = None) -> "WriteBatch":
+    def batch(self, *, timeout: float | None = None) -> WriteBatch:
         """Writes that happen together or not at all, in one range.
 
         ``async with db.batch() as batch: batch.put(...)`` writes when the block ends and discards
         everything if it raises.
         """
-        return WriteBatch(self, timeout)
+        return WriteBatch(lambda low, high, body: self._write(low, high, body, timeout))
 
     async def scan(
         self,
@@ -116,6 +116,9 @@ class Database(ABC):
     ) -> AsyncGenerator[list[Pair], None]:
         """The same as :meth:`scan`, in lists of up to 1,000 pairs, each from one range; none is empty."""
         stale = _is_stale(consistency)
+        for bound in (start, stop, prefix):
+            if bound is not None and not isinstance(bound, bytes):
+                raise InvalidArgument(f"start, stop and prefix are bytes, not {type(bound).__name__}")
         low = max(start or b"", prefix or b"")
         high = lower_stop(prefix_stop(prefix) if prefix else None, stop)
         left = _check_limit(limit)
@@ -196,56 +199,14 @@ class Database(ABC):
     ) -> tuple[int, int]: ...
 
 
-class WriteBatch:
-    """Collects writes of one range; see :meth:`Database.batch`."""
-
-    def __init__(self, database: Database, timeout: float | None) -> None:
-        self._database = database
-        self._timeout = timeout
-        self._changes: list[tuple[bytes, bytes | None]] = []
-
-    def __len__(self) -> int:
-        return len(self._changes)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Set a value when the batch is written."""
-        self._changes.append((key, value))
-
-    def delete(self, key: bytes) -> None:
-        """Remove a key when the batch is written."""
-        self._changes.append((key, None))
-
-    async def write(self) -> None:
-        """Write everything collected so far, atomically; an empty batch does nothing.
-
-        Raises:
-            CrossRange: the keys lie in different ranges; nothing was written.
-        """
-        if self._changes:
-            body = encode_batch(self._changes)
-            keys = [key for key, _ in self._changes]
-            await self._database._write(min(keys), max(keys), body, self._timeout)  # noqa: SLF001 # its other half
-            self._changes = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            await self.write()
-        self._changes = []
-
-
 SCAN_WITHOUT_LIMIT = 2**62
 
 
 def _check_limit(limit: int | None) -> int:
     if limit is None:
         return SCAN_WITHOUT_LIMIT
-    if limit < 0:
-        raise InvalidArgument(f"a scan's limit must not be negative: {limit}")
+    if type(limit) is not int or limit < 0:
+        raise InvalidArgument(f"a scan's limit is a number of pairs, not {limit!r}")
     return min(limit, SCAN_WITHOUT_LIMIT)
 
 

@@ -76,6 +76,12 @@ class Engine(Database):
             AlreadyOpen, ClusterMismatch, Corruption, PermissionDenied, VersionMismatch: the directory.
             AddressInUse, InvalidArgument: the addresses.
         """
+        if not os.fspath(path):
+            raise InvalidArgument("the path of the data directory is empty")
+        if not cluster:
+            raise InvalidArgument("the cluster's name is empty")
+        if not isinstance(peers or {}, Mapping):
+            raise InvalidArgument('peers maps node ids to "host:port"')
         peers = dict(peers or {})
         listen = listen or peers.get(node_id)
         others = sorted(set(peers) - {node_id})
@@ -271,6 +277,8 @@ class Engine(Database):
         return configured | {node: address for node, address in known.items() if address}
 
     def _deadline(self, timeout: float | None) -> float:
+        if timeout is not None and not (isinstance(timeout, int | float) and 0 <= timeout < float("inf")):
+            raise InvalidArgument(f"a timeout is a number of seconds, not {timeout!r}")
         if timeout is None:
             timeout = self._assembly.config.operation_timeout_ms / 1000
         return self._loop.time() + timeout

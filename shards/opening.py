@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 
 class Closable(Protocol):
@@ -22,6 +22,11 @@ class Opening(Generic[T]):
     def __init__(self, opener: Callable[[], Awaitable[T]]) -> None:
         self._opener = opener
         self._opened: T | None = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"{name!r}: this is still being opened. Write `async with ... as db:` or `db = await ...` first"
+        )
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._opener().__await__()

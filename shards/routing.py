@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from ..engine.errors import (
@@ -24,17 +24,12 @@ from .channel import Channel
 from .descriptor import RangeDescriptor
 from .directory import Directory
 from .directory_machine import DirectoryMachine
+from .leaders import Leaders
 from .queries import query_of
 from .requests import Op, Scalar
 
 REFUSALS: Final = (NotLeader, ProposalDropped, RangeMoved)
 """Answers that name the proposal and say that it did not and will not apply: it may be made again."""
-RETRY_READS: Final = (*REFUSALS, Unavailable)
-FIRST_PAUSE: Final = 0.005
-LONGEST_PAUSE: Final = 0.2
-
-Ask = Callable[[int], Awaitable[Sequence[Scalar]]]
-"""Asks a node (by id) and returns the reply's fields or raises its error."""
 
 
 class Router:
@@ -55,8 +50,7 @@ class Router:
         self._host = host
         self._machine = directory
         self._channels = channels
-        self._spread = spread
-        self._leaders: dict[int, int] = {}
+        self._leaders = Leaders(host.node, channels, spread)
         self._loop = asyncio.get_running_loop()
         self._changed: asyncio.Future[None] = self._loop.create_future()
 
@@ -102,7 +96,7 @@ class Router:
             try:
                 return await self._propose(descriptor, body, deadline)
             except RangeMoved as moved:
-                await self._pause(0, deadline, moved)
+                await self._leaders.pause(0, deadline, moved)
                 descriptor = await self._locate(low, deadline)
 
     async def read(self, key: bytes, op: Op, fields: Sequence[Scalar], deadline: float) -> Sequence[Scalar]:
@@ -117,7 +111,7 @@ class Router:
             try:
                 return await self.read_range(descriptor, op, fields, deadline)
             except RangeMoved as moved:
-                await self._pause(0, deadline, moved)
+                await self._leaders.pause(0, deadline, moved)
 
     async def read_range(
         self, descriptor: RangeDescriptor, op: Op, fields: Sequence[Scalar], deadline: float
@@ -156,7 +150,9 @@ class Router:
             await self.refresh(deadline)
             found = self.directory.lookup(key)
         if found is None:
-            raise NoRange(f"no range covers the key {key!r}: create one with create_ranges")
+            raise NoRange(
+                f"no range covers the key {key!r}: create one (create_ranges; `multiraft ranges create`)"
+            )
         return found
 
     def _system_replicas(self) -> tuple[tuple[int, int], ...]:
@@ -182,7 +178,7 @@ class Router:
                 return await self._propose_here(group, command, deadline)
             return await self._ask(node, Op.PROPOSE, [group, command], deadline)
 
-        fields = await self._ask_leader(group, replicas, ask, deadline, (NotLeader, ProposalDropped))
+        fields = await self._leaders.ask(group, replicas, ask, deadline, (NotLeader, ProposalDropped))
         return fields[0] if len(fields) == 1 else tuple(fields)
 
     async def _read_group(
@@ -194,56 +190,7 @@ class Router:
             future = self._host.read(*query_of(op, asked))
             return cast("Sequence[Scalar]", await self._answer(future, deadline, reading=True))
 
-        return await self._ask_leader(group, replicas, ask, deadline, (NotLeader, Unavailable))
-
-    async def _ask_leader(
-        self,
-        group: int,
-        replicas: Sequence[tuple[int, int]],
-        ask: Ask,
-        deadline: float,
-        retry: tuple[type[Error], ...],
-    ) -> Sequence[Scalar]:
-        """Find the leader by asking: a refusal often names it, otherwise the replicas are asked in turn."""
-        attempt = 0
-        while True:
-            node = self._likely_leader(group, replicas, attempt)
-            if node != self._node_id and node not in self._channels:
-                error: Error = NotLeader(group)
-            else:
-                try:
-                    fields = await ask(node)
-                except retry as refusal:
-                    error = refusal
-                else:
-                    self._leaders[group] = node
-                    return fields
-            hint = error.hint if isinstance(error, NotLeader) else None
-            if hint is None or hint == node:
-                self._leaders.pop(group, None)
-            else:
-                self._leaders[group] = hint
-            await self._pause(attempt, deadline, error)
-            attempt += 1
-
-    def _likely_leader(self, group: int, replicas: Sequence[tuple[int, int]], attempt: int) -> int:
-        replica = self._host.node.replicas.running.get(group)
-        known = None if replica is None else replica.leader_node
-        if known is None:
-            known = self._leaders.get(group)
-        if known is None:
-            return replicas[attempt % len(replicas)][1]
-        if attempt % 3 != 2:
-            return known
-        return replicas[attempt // 3 % len(replicas)][1]  # what is known may be stale: ask another in turn
-
-    async def _pause(self, attempt: int, deadline: float, error: Error) -> None:
-        """Wait a little longer each time, spread so that thousands of callers do not come back at once."""
-        longest = min(FIRST_PAUSE * 2 ** min(attempt, 10), LONGEST_PAUSE)
-        pause = longest * self._spread.uniform(0.5, 1)
-        if self._loop.time() + pause >= deadline:
-            raise error
-        await asyncio.sleep(pause)
+        return await self._leaders.ask(group, replicas, ask, deadline, (NotLeader, Unavailable))
 
     async def _propose_here(self, group: int, command: bytes, deadline: float) -> Sequence[Scalar]:
         results = await self._answer(self._host.propose(group, [command]), deadline, reading=False)
@@ -270,7 +217,7 @@ class Router:
                 error: Error = Unavailable(f"node {node} cannot be reached")
             except (NotLeader, Unavailable) as refusal:
                 error = refusal
-            await self._pause(attempt, deadline, error)
+            await self._leaders.pause(attempt, deadline, error)
             attempt += 1
 
     async def _ask(self, node: int, op: Op, fields: Sequence[Scalar], deadline: float) -> Sequence[Scalar]:

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ..engine.config import EngineConfig
 from ..engine.errors import Closed, Forked
+from .batch import Change, Changes
 from .database import Consistency, CreateResult, Progress
 from .engine import Engine
 from .scanning import Pair
@@ -108,6 +110,7 @@ class Store:
             timeout=timeout,
         )
         while True:
+            self._open_engine()  # between two pages anything may have happened
             page = self._run(_next_page(pages))
             if page is None:
                 return
@@ -142,7 +145,7 @@ class Store:
             finally:
                 self._end_loop()
 
-    def write_batch(self, changes: Sequence[tuple[bytes, bytes | None]], timeout: float | None) -> None:
+    def write_batch(self, changes: Sequence[Change], timeout: float | None) -> None:
         """Write collected changes atomically; called by :class:`StoreBatch`."""
         self._run(_write_batch(self._open_engine(), changes, timeout))
 
@@ -153,6 +156,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_engine", None) is not None and os.getpid() == self._pid:
+            warnings.warn("a multiraft store was never closed", ResourceWarning, stacklevel=2, source=self)
 
     def _open_engine(self) -> Engine:
         if os.getpid() != self._pid:
@@ -185,21 +192,13 @@ class Store:
         self._thread.join()
 
 
-class StoreBatch:
+class StoreBatch(Changes):
     """Collects writes of one range; see :meth:`Store.batch`."""
 
     def __init__(self, store: Store, timeout: float | None) -> None:
+        super().__init__()
         self._store = store
         self._timeout = timeout
-        self._changes: list[tuple[bytes, bytes | None]] = []
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Set a value when the batch is written."""
-        self._changes.append((key, value))
-
-    def delete(self, key: bytes) -> None:
-        """Remove a key when the batch is written."""
-        self._changes.append((key, None))
 
     def __enter__(self) -> Self:
         return self
@@ -207,9 +206,9 @@ class StoreBatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        changes = self.end()
         if kind is None:
-            self._store.write_batch(self._changes, self._timeout)
-        self._changes = []
+            self._store.write_batch(changes, self._timeout)
 
 
 async def _open(
@@ -227,7 +226,7 @@ async def _next_page(pages: AsyncGenerator[list[Pair], None]) -> list[Pair] | No
 
 async def _write_batch(
     engine: Engine,
-    changes: Sequence[tuple[bytes, bytes | None]],
+    changes: Sequence[Change],
     timeout: float | None,  # noqa: ASYNC109 # see Database
 ) -> None:
     async with engine.batch(timeout=timeout) as batch:

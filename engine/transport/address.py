@@ -30,8 +30,10 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise InvalidArgument(f"address {text!r}: write an IPv6 address in brackets")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not host or not (port.isascii() and port.isdigit()):
         raise InvalidArgument(f"address {text!r} is not host:port")
+    if int(port) > 65535:
+        raise InvalidArgument(f"address {text!r}: a port is at most 65535")
     return Address(host, int(port))
 
 
@@ -45,7 +47,7 @@ def require_loopback(address: Address, *, insecure: bool) -> None:
         return
     raise InvalidArgument(
         f"{address} is not a loopback address, and connections are not encrypted: "
-        "allow it explicitly (insecure) if the network is trusted"
+        "if the network is trusted, allow it by name (insecure=True, on the command line --insecure)"
     )
 
 
@@ -54,6 +56,21 @@ def _is_loopback_ip(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name: what it resolves to may change
         return False
+
+
+def check_listen(address: Address) -> None:
+    """Bind to an address and let go of it again.
+
+    Raises:
+        AddressInUse, InvalidArgument, PermissionDenied: it cannot be listened on.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except OSError as error:
+        raise listen_error(error, address) from error
 
 
 def listen_error(error: OSError, address: Address) -> Error:

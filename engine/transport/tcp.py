@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...native.frames import seal
 from ..errors import Error, Overloaded, Unavailable
-from .address import Address, listen_error, parse_address, require_loopback
+from .address import Address, check_listen, listen_error, parse_address, require_loopback
 from .admission import Admission
 from .connection import Connection, Greeter
 from .dialer import Dialer
@@ -82,6 +82,15 @@ class TcpTransport:
         self._links: dict[int, PeerLink] = {}
         self._sessions: set[Session] = set()
         self._closing = False
+
+    def check_listen(self) -> None:
+        """Find out, before anything else is started, whether the address to listen on can be had.
+
+        Raises:
+            AddressInUse, InvalidArgument, PermissionDenied: as ``start`` would.
+        """
+        if self._listen is not None:
+            check_listen(self._listen)
 
     # -- the port ----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The engine as its users see it: three nodes in one process, joined in memory."""
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -153,6 +154,11 @@ def test_keys_that_no_range_covers(tmp_path):
         (lambda db: db.create_ranges(10**11), multiraft.InvalidRanges),
         (lambda db: db.create_ranges(2, splits=[b"a"]), multiraft.InvalidArgument),
         (lambda db: pairs(db, limit=-1), multiraft.InvalidArgument),
+        (lambda db: pairs(db, limit=1.5), multiraft.InvalidArgument),
+        (lambda db: pairs(db, "text"), multiraft.InvalidArgument),
+        (lambda db: pairs(db, prefix="text"), multiraft.InvalidArgument),
+        (lambda db: db.get(b"k", timeout="5"), multiraft.InvalidArgument),
+        (lambda db: db.get(b"k", timeout=float("nan")), multiraft.InvalidArgument),
     ],
 )
 def test_bad_arguments_meet_typed_errors(tmp_path, work, error):
@@ -174,6 +180,9 @@ def test_bad_arguments_meet_typed_errors(tmp_path, work, error):
         {"peers": {1: "127.0.0.1:0", 2: "nonsense"}},
         {"listen": "10.1.2.3:7000"},
         {"ranges": -1},
+        {"cluster": ""},
+        {"peers": [1, 2, 3]},
+        {"peers": {1: "127.0.0.1:7001", 2: "127.0.0.1:7001"}},
         {"ranges": 2, "splits": [b"a"]},
     ],
 )
@@ -267,6 +276,44 @@ def test_opening_twice_and_opening_what_is_another_nodes(tmp_path):
             await Engine.open(tmp_path, config=QUICK, node_id=2)
 
     run(work())
+
+
+def test_the_directory_of_a_clusters_node_is_not_opened_as_another_cluster(tmp_path):
+    """By itself it could never elect a leader: say so at once instead of waiting."""
+
+    async def work():
+        async with Cluster.local(3, path=tmp_path, config=QUICK) as cluster:
+            await cluster.put(b"a", b"1")
+        with pytest.raises(multiraft.ClusterMismatch, match=r"nodes \(1, 2, 3\)"):
+            await Engine.open(tmp_path / "node-1", config=QUICK)
+        async with Engine.open(tmp_path / "alone", config=QUICK) as db:
+            await db.put(b"a", b"1")
+        with pytest.raises(multiraft.ClusterMismatch):
+            await Engine.open(tmp_path / "alone", peers={1: "127.0.0.1:0", 2: "127.0.0.1:9"}, config=QUICK)
+
+    run(work())
+
+
+def test_a_directory_is_not_touched_when_its_address_cannot_be_used(tmp_path):
+    """A failed start must not give the directory an identity."""
+
+    async def work():
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(multiraft.AddressInUse):
+                await Engine.open(tmp_path / "d", node_id=7, listen=address)
+        with pytest.raises(multiraft.InvalidArgument):
+            await Engine.open(tmp_path / "d", node_id=7, listen="10.0.0.1:7000")
+        assert not (tmp_path / "d").exists()
+
+    run(work())
+
+
+def test_forgetting_to_open_is_told_as_such(tmp_path):
+    with pytest.raises(AttributeError, match="async with"):
+        Cluster.local(3, path=tmp_path).put(b"a", b"1")
 
 
 def test_a_wiped_node_does_not_come_back_by_itself(tmp_path):

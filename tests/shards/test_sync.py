@@ -72,6 +72,53 @@ def test_use_after_close_and_after_fork(tmp_path):
     db.close()
 
 
+def test_a_batch_that_has_ended_takes_nothing_more(tmp_path):
+    """Silence would lose the write."""
+    with multiraft.open(tmp_path) as db:
+        with db.batch() as batch:
+            batch.put(b"a", b"1")
+        with pytest.raises(multiraft.Closed):
+            batch.put(b"b", b"2")
+        with pytest.raises(ZeroDivisionError):
+            change_mind(db)
+        assert list(db.scan()) == [(b"a", b"1")]
+
+
+def test_a_scan_that_outlives_its_store_is_closed(tmp_path):
+    with multiraft.open(tmp_path) as db:
+        with db.batch() as batch:
+            for number in range(1500):
+                batch.put(b"%04d" % number, b"x")
+        pairs = db.scan()
+        next(pairs)
+    with pytest.raises(multiraft.Closed):
+        list(pairs)
+
+
+def test_a_scan_goes_not_on_in_a_forked_child(tmp_path):
+    with multiraft.open(tmp_path) as db:
+        with db.batch() as batch:
+            for number in range(1500):
+                batch.put(b"%04d" % number, b"x")
+        pairs = db.scan()
+        next(pairs)
+        child = os.fork()
+        if child == 0:
+            try:
+                list(pairs)
+            except multiraft.Forked:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_store_that_was_never_closed_is_warned_about(tmp_path):
+    db = multiraft.open(tmp_path)
+    with pytest.warns(ResourceWarning, match="never closed"):
+        db.__del__()
+    db.close()
+
+
 WRITER = """
 import sys, multiraft
 db = multiraft.open(sys.argv[1])

@@ -1,0 +1,101 @@
+"""Finding a group's leader: one caller goes round asking, the others wait for what it finds."""
+
+import asyncio
+import random
+from types import SimpleNamespace
+
+import pytest
+
+from multiraft.engine.errors import NotLeader, OutcomeUnknown, Unavailable
+from multiraft.shards.leaders import Leaders
+
+MEMBERS = ((11, 1), (12, 2), (13, 3))
+RETRY = (NotLeader,)
+
+
+class Nodes:
+    """Three nodes of which one leads from the ``patience``-th question on; node 1 is the one that asks."""
+
+    def __init__(self, leader=2, patience=0, reachable=(2, 3)):
+        node = SimpleNamespace(node_id=1, replicas=SimpleNamespace(running={}))
+        self.leaders = Leaders(node, set(reachable), random.Random(1))
+        self.leader = leader
+        self.patience = patience
+        self.asked = []
+        self.began = asyncio.Event()
+
+    async def ask(self, node):
+        self.asked.append(node)
+        self.began.set()
+        await asyncio.sleep(0)
+        if node != self.leader or len(self.asked) < self.patience:
+            raise NotLeader(7, None)
+        return [node]
+
+    async def request(self, seconds=5.0):
+        deadline = asyncio.get_running_loop().time() + seconds
+        return await self.leaders.ask(7, MEMBERS, self.ask, deadline, RETRY)
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+def test_the_leader_is_found_and_remembered():
+    async def work():
+        nodes = Nodes(leader=3)
+        assert await nodes.request() == [3]
+        nodes.asked.clear()
+        assert await nodes.request() == [3]
+        assert nodes.asked == [3]
+
+    run(work())
+
+
+def test_of_many_callers_one_asks_while_there_is_no_leader():
+    async def work():
+        nodes = Nodes(leader=2, patience=120)
+        answers = await asyncio.gather(*(nodes.request() for _ in range(100)))
+        assert answers == [[2]] * 100
+        assert len(nodes.asked) < 120 + 120
+
+    run(work())
+
+
+def test_without_a_leader_every_caller_learns_why_at_its_own_deadline():
+    async def work():
+        nodes = Nodes(leader=None, reachable=())
+        answers = await asyncio.gather(
+            nodes.request(0.2), nodes.request(0.05), nodes.request(0.3), return_exceptions=True
+        )
+        assert all(isinstance(answer, Unavailable) for answer in answers)
+        assert all("no connection to node 2, 3" in str(answer) for answer in answers)
+
+    run(work())
+
+
+def test_a_searcher_that_is_cancelled_leaves_the_search_to_the_others():
+    async def work():
+        nodes = Nodes(leader=2, patience=8)
+        first = asyncio.get_running_loop().create_task(nodes.request())
+        await nodes.began.wait()
+        second = asyncio.get_running_loop().create_task(nodes.request())
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == [2]
+
+    run(work())
+
+
+def test_an_error_that_is_no_refusal_is_the_callers():
+    async def work():
+        nodes = Nodes()
+
+        async def unknown(node):
+            raise OutcomeUnknown("?")
+
+        deadline = asyncio.get_running_loop().time() + 1
+        with pytest.raises(OutcomeUnknown):
+            await nodes.leaders.ask(7, MEMBERS, unknown, deadline, RETRY)
+
+    run(work())
