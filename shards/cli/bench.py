@@ -16,7 +16,8 @@ from .options import (
     StateMachine,
     StateMachineOption,
 )
-from .output import Fields, JsonOption, note, progress_bars, run_command, shown_on
+from .output import Fields, JsonOption, note, run_command
+from .progress import Phases
 from .running import run_async
 
 ELECTION_TIMEOUT_MS: Final = 1000
@@ -104,8 +105,8 @@ def create(
         from .bench_nodes import Settings  # noqa: PLC0415 # likewise
 
         settings = Settings(nodes, transport, durability, StateMachine.LMDB, election_timeout_ms)
-        with workspace() as root, progress_bars() as bars:
-            return run_async(run_create(root, settings, ranges, shown_on(bars, "create ranges")))
+        with workspace() as root, Phases() as phases:
+            return run_async(run_create(root, settings, ranges, phases.phase("create ranges")))
 
     run_command(context, work, _show)
 

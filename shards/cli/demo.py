@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from .output import CommandFailed, Fields, JsonOption, note, result_console, run_command
+from ...engine.errors import InvalidArgument, PermissionDenied
+from .output import Fields, JsonOption, counted, note, result_console, run_command
 from .processes import CLUSTER
 from .running import run_async
 
@@ -54,7 +55,8 @@ def demo(
 
         dataset = unicode_rows() if input is None else csv_rows(input, header=header)
         if dataset.replaced:
-            note(f"{input}: {dataset.replaced} rows repeat an earlier key; the last row of each key counts")
+            repeat = "row repeats" if dataset.replaced == 1 else "rows repeat"
+            note(f"{input}: {dataset.replaced} {repeat} an earlier key; the last row of each key counts")
         chosen = secrets.randbits(32) if seed is None else seed
         plan = Plan(dataset.rows, nodes, _ranges_for(len(dataset.rows), ranges), random.Random(chosen))
         with workspace(keep) as root:
@@ -73,7 +75,7 @@ def _ranges_for(rows: int, wanted: int) -> int:
     """Every range gets at least two rows, as far as there are so many."""
     most = max(1, rows // 2)
     if wanted > most:
-        note(f"{rows} rows are cut into {most} ranges, not {wanted}")
+        note(f"{counted(rows, 'row')} can be cut into {counted(most, 'range')}, not {wanted}")
     return min(wanted, most)
 
 
@@ -82,16 +84,10 @@ def workspace(keep: Path | None) -> Iterator[Path]:
     """The directory for the nodes' data: ``keep``, or a temporary one that goes unless something fails.
 
     Raises:
-        CommandFailed: ``keep`` cannot be used.
+        InvalidArgument, PermissionDenied: ``keep`` cannot be used.
     """
     if keep is not None:
-        try:
-            keep.mkdir(parents=True, exist_ok=True)
-            used = any(keep.iterdir())
-        except OSError as error:
-            raise CommandFailed(f"{keep}: {error.strerror}") from error
-        if used:
-            raise CommandFailed(f"{keep}: the directory is not empty")
+        _make_usable(keep)
         yield keep.resolve()
         return
     root = Path(tempfile.mkdtemp(prefix="multiraft-demo-"))
@@ -104,6 +100,21 @@ def workspace(keep: Path | None) -> Iterator[Path]:
         note(f"the nodes' data and logs are in {root}")
         raise
     shutil.rmtree(root)
+
+
+def _make_usable(directory: Path) -> None:
+    """Make a directory that is empty and takes files. Raises as :func:`workspace`."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        used = any(directory.iterdir())
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidArgument(f"{directory} is not a directory") from None
+    except PermissionError as error:
+        raise PermissionDenied(f"{directory}: {error.strerror}") from error
+    if used:
+        raise InvalidArgument(f"{directory}: the directory is not empty")
 
 
 def _show(fields: Fields) -> None:
@@ -121,7 +132,7 @@ def _show(fields: Fields) -> None:
         "killed_node": "killed node",
         "killed_led_ranges": "ranges that it led",
         "writes_during_outage": "writes while it was down",
-        "failover_seconds": "until all these took writes again (s)",
+        "failover_seconds": "until every range that it led took writes again (s)",
         "seconds": "the load took (s)",
         "rows_per_second": "rows per second",
     }

@@ -7,7 +7,7 @@ from typing import Final
 
 from ...engine.errors import Retryable
 from ..database import Database
-from .output import Fields, line_of
+from .output import Fields, counted, line_of
 
 PATIENCE: Final = 60.0
 """Seconds without any page after which a node counts as unable to read."""
@@ -104,13 +104,14 @@ def problems(
 ) -> Iterator[str]:
     """What is wrong with what the nodes returned, in words."""
     if len(acknowledged) < len(rows):
-        yield f"{len(rows) - len(acknowledged)} rows were not acknowledged"
+        yield f"not acknowledged: {counted(len(rows) - len(acknowledged), 'row')}"
     for node, one in found.items():
         missing = sorted(acknowledged - one.right)
         if missing:
             some = ", ".join(map(line_of, missing[:SHOWN_KEYS]))
-            yield f"node {node} does not return {len(missing)} acknowledged rows as written: {some} …"
+            rows_missing = counted(len(missing), "acknowledged row")
+            yield f"node {node} does not return {rows_missing} as written: {some} …"
         if one.changed:
-            yield f"node {node} returns {one.changed} rows with another value"
+            yield f"node {node} returns {counted(one.changed, 'row')} with another value"
         if one.unknown:
-            yield f"node {node} returns {one.unknown} rows that nobody wrote"
+            yield f"node {node} returns {counted(one.unknown, 'row')} that nobody wrote"

@@ -6,18 +6,16 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ...engine.errors import Retryable, Unknown
 from .dataset import cuts_of
 from .demo_check import Found, Outage, judge, problems, read_back
 from .demo_load import Connections, Load
-from .output import CommandFailed, Fields, progress_bars, shown_on
+from .output import CommandFailed, Fields, counted
 from .processes import NodeProcesses
+from .progress import Phases
 from .running import together
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 KILL_BETWEEN: Final = (0.2, 0.7)
 """The node is killed when a part of the rows between these is acknowledged."""
@@ -49,8 +47,8 @@ async def run_demo(root: Path, plan: Plan) -> Fields:
         CommandFailed: the cluster does not do its part in time.
         Error: likewise.
     """
-    with progress_bars() as bars, NodeProcesses(root, plan.nodes) as nodes:
-        course = Course(plan, nodes, bars)
+    with Phases() as phases, NodeProcesses(root, plan.nodes) as nodes:
+        course = Course(plan, nodes, phases)
         try:
             return await course.run()
         finally:
@@ -60,11 +58,11 @@ async def run_demo(root: Path, plan: Plan) -> Fields:
 class Course:
     """One run; see :func:`run_demo`."""
 
-    def __init__(self, plan: Plan, nodes: NodeProcesses, bars: "Progress") -> None:
+    def __init__(self, plan: Plan, nodes: NodeProcesses, phases: Phases) -> None:
         self.connections = Connections()
         self._plan = plan
         self._nodes = nodes
-        self._bars = bars
+        self._phases = phases
         self._loop = asyncio.get_running_loop()
         self._cuts = cuts_of(sorted(plan.rows), plan.ranges)
 
@@ -73,7 +71,7 @@ class Course:
         rows = self._plan.rows
         await self._start()
         await self._create_ranges()
-        progress = shown_on(self._bars, "load rows")
+        progress = self._phases.phase("load rows")
         load = Load(
             rows, self._cuts, self.connections, self._plan.choice, lambda done: progress(done, len(rows))
         )
@@ -84,12 +82,12 @@ class Course:
             *(f"node {node} ended by itself: {words}" for node, words in self._nodes.ended()),
         ]
         for problem in wrong:
-            self._say(problem)
+            self._phases.say(problem)
         fields = judge(rows, load.acknowledged, outage, found, self._plan.ranges, seconds)
         return {**fields, "ok": bool(fields["ok"]) and not wrong}
 
     async def _start(self) -> None:
-        progress = shown_on(self._bars, "start nodes")
+        progress = self._phases.phase("start nodes")
         progress(0, self._plan.nodes)
         await asyncio.to_thread(self._nodes.start)
         for done, (node, address) in enumerate(self._nodes.addresses.items(), 1):
@@ -98,7 +96,7 @@ class Course:
 
     async def _create_ranges(self) -> None:
         """Create the ranges and wait until each has a leader."""
-        progress = shown_on(self._bars, "create ranges")
+        progress = self._phases.phase("create ranges")
         progress(0, self._plan.ranges)
         give_up = self._loop.time() + PATIENCE
         while True:
@@ -111,7 +109,7 @@ class Course:
                 break
         while (led := sum(map(len, (await self._led_ranges()).values()))) < self._plan.ranges:
             progress(led, self._plan.ranges)
-            await self._pause(give_up, f"only {led} of {self._plan.ranges} ranges have a leader")
+            await self._pause(give_up, f"only {led} of {counted(self._plan.ranges, 'range')} have a leader")
         progress(self._plan.ranges, self._plan.ranges)
 
     async def _load(self, load: Load) -> float:
@@ -129,19 +127,22 @@ class Course:
         unfinished, before = load.unfinished(led), load.writes
         killed = self._loop.time()
         self._nodes.kill(node)
-        self._say(f"killed node {node}: it led {len(led)} ranges, {unfinished} writes to them had no answer")
+        self._phases.say(
+            f"killed node {node}: it led {counted(len(led), 'range')}; "
+            f"{counted(unfinished, 'write')} to them had no answer and will be repeated until acknowledged"
+        )
 
         async def first_write(place: int) -> float:
             await load.write(*load.first_rows[place])
             return self._loop.time() - killed
 
         failover = max(await together(*map(first_write, led)))
-        self._say(f"after {failover:.2f} s all {len(led)} ranges take writes again")
+        self._phases.say(f"after {failover:.2f} s every one of these ranges takes writes again")
         await asyncio.to_thread(self._nodes.wait, node)
         await asyncio.to_thread(self._nodes.start_node, node)
         writes = load.writes - before
         await self.connections.connect(node, self._nodes.addresses[node])
-        self._say(f"node {node} is back; {writes} writes were acknowledged without it")
+        self._phases.say(f"node {node} is back; {counted(writes, 'write')} acknowledged without it")
         return Outage(node, len(led), unfinished, failover, writes)
 
     async def _victim(self, load: Load) -> tuple[int, list[int]]:
@@ -153,7 +154,7 @@ class Course:
             if fit:
                 node = self._plan.choice.choice(fit)
                 return node, [load.range_of(start) for start in led[node]]
-            await self._pause(give_up, f"no node leads {self._plan.least_led} ranges")
+            await self._pause(give_up, f"no node leads {counted(self._plan.least_led, 'range')}")
 
     async def _led_ranges(self) -> dict[int, list[bytes]]:
         nodes = self._nodes.addresses
@@ -164,7 +165,7 @@ class Course:
         rows = self._plan.rows
 
         async def read(node: int) -> Found:
-            progress = shown_on(self._bars, f"read through node {node}")
+            progress = self._phases.phase(f"read through node {node}")
             return await read_back(self.connections[node], rows, lambda done: progress(done, len(rows)))
 
         nodes = list(self._nodes.addresses)
@@ -174,6 +175,3 @@ class Course:
         if self._loop.time() > give_up:
             raise CommandFailed(f"{problem} after {PATIENCE:g} s")
         await asyncio.sleep(POLL)
-
-    def _say(self, text: str) -> None:
-        self._bars.console.print(text, markup=False, highlight=False)

@@ -7,14 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from .database import Target
-from .options import DataOption, InsecureOption, NodeOption
-from .output import Fields, JsonOption, bytes_of, line_of, note, run_command, text_of, wants_json
+from .options import DataOption, InsecureOption, NodeOption, TimeoutOption
+from .output import Fields, JsonOption, bytes_of, counted, line_of, note, run_command, text_of, wants_json
 from .running import run_async
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="UTF-8 text, or hexadecimal after 0x.")]
-TimeoutOption = Annotated[
-    float, typer.Option(min=0.001, max=86_400, metavar="SECONDS", help="How long to wait.")
-]
 StaleOption = Annotated[
     bool, typer.Option("--stale", help="Read what the nearest replica holds, without asking its leader.")
 ]
@@ -48,7 +45,7 @@ def put(
             await database.put(key_bytes, content, timeout=timeout)
         return {"key": text_of(key_bytes)}
 
-    run_command(context, lambda: run_async(work()), lambda _: print(f"{line_of(key_bytes)}: written"))
+    run_command(context, lambda: run_async(work()), lambda _: print(f"{_name(key_bytes)}: written"))
 
 
 def get(
@@ -78,7 +75,7 @@ def get(
         if fields["found"]:
             print(fields["value"])
         else:
-            note(f"{line_of(key_bytes)}: not found")
+            note(f"{_name(key_bytes)}: not found")
 
     run_command(context, lambda: run_async(work()), show)
 
@@ -95,16 +92,14 @@ def delete(
     """Remove a key. It is no error if it is not there."""
     target = Target(data, node, insecure)
     key_bytes = bytes_of(key)
-    existed = False
 
     async def work() -> Fields:
-        nonlocal existed
         async with target.open() as database:
             existed = await database.delete(key_bytes, timeout=timeout)
-        return {"key": text_of(key_bytes)}
+        return {"key": text_of(key_bytes), "existed": existed}
 
-    def show(_: Fields) -> None:
-        print(f"{line_of(key_bytes)}: {'deleted' if existed else 'was not there'}")
+    def show(fields: Fields) -> None:
+        print(f"{_name(key_bytes)}: {'deleted' if fields['existed'] else 'was not there'}")
 
     run_command(context, lambda: run_async(work()), show)
 
@@ -157,9 +152,14 @@ def scan(
 
     def show(fields: Fields) -> None:
         sys.stdout.flush()
-        note(f"{fields['count']} {'pair' if fields['count'] == 1 else 'pairs'}")
+        note(counted(fields["count"], "pair"))
 
     run_command(context, lambda: run_async(work()), show)
+
+
+def _name(key: bytes) -> str:
+    """A key in a sentence: the empty one must not look as if it were missing."""
+    return line_of(key) or '""'
 
 
 def _consistency(stale: bool) -> Literal["linearizable", "stale"]:

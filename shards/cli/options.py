@@ -43,6 +43,10 @@ OWN_FILES: Final = frozenset({"node", "LOCK", "log", "state"})
 NOT_COUNTED: Final = frozenset({"lost+found"})
 """What a directory may hold and still count as empty: a fresh file system has it."""
 
+TimeoutOption = Annotated[
+    float, typer.Option(min=0.001, max=86_400, metavar="SECONDS", help="How long to wait.")
+]
+
 
 def data_directory(text: str) -> Path:
     """Read a data directory's path. Raises typer.BadParameter: it is empty, which would mean "."."""

@@ -19,7 +19,6 @@ from ...engine.errors import Error
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
 
 Fields = Mapping[str, object]
 
@@ -184,14 +183,12 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def counted(number: object, thing: str) -> str:
+    """A number of things in words: ``1 row``, ``2 rows``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 # -- terminal ----------------------------------------------------------------------------------------
-
-
-def error_console() -> "Console":
-    """Standard error, for progress and notes."""
-    from rich.console import Console  # noqa: PLC0415 # `--help` must not pay for it
-
-    return Console(stderr=True)
 
 
 def result_console() -> "Console":
@@ -199,34 +196,3 @@ def result_console() -> "Console":
     from rich.console import Console  # noqa: PLC0415 # `--help` must not pay for it
 
     return Console()
-
-
-def progress_bars() -> "Progress":
-    """Progress bars on standard error, to be used as a context manager: ``bars.add_task(text, total=n)``."""
-    from rich.progress import (  # noqa: PLC0415 # `--help` must not pay for it
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=error_console(),
-    )
-
-
-def shown_on(bars: "Progress", text: str) -> Callable[[int, int], None]:
-    """A callback ``(done, total)`` that shows a bar from its first call on."""
-    tasks: list[TaskID] = []
-
-    def update(done: int, total: int) -> None:
-        if not tasks:
-            tasks.append(bars.add_task(text))
-        bars.update(tasks[0], completed=done, total=total)
-
-    return update

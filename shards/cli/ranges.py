@@ -7,7 +7,8 @@ import typer
 
 from .database import Target
 from .options import DataOption, InsecureOption, NodeOption
-from .output import CommandFailed, Fields, JsonOption, bytes_of, progress_bars, run_command, shown_on
+from .output import CommandFailed, Fields, JsonOption, bytes_of, counted, run_command
+from .progress import Phases
 from .running import run_async
 
 app = typer.Typer(help="Ranges of the key space.", rich_markup_mode=None)
@@ -38,6 +39,12 @@ def create(
     ] = None,
     data: DataOption = None,
     node: NodeOption = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=86_400, metavar="SECONDS", help="How long to wait for each thousand ranges."
+        ),
+    ] = 30.0,
     insecure: InsecureOption = False,
     _json: JsonOption = False,
 ) -> None:
@@ -54,13 +61,14 @@ def create(
     async def work() -> Fields:
         cuts = None if splits is None else read_splits(splits)
         async with target.open() as database:
-            with progress_bars() as bars:
+            with Phases() as phases:
                 result = await database.create_ranges(
                     count,
                     between=(start, end or None),
                     splits=cuts,
                     replicas=replicas,
-                    progress=shown_on(bars, "create ranges"),
+                    progress=phases.phase("create ranges"),
+                    timeout=timeout,
                 )
             state = await database.status()
         return {"created": result.created, "ranges": state["ranges"], "seconds": round(result.seconds, 3)}
@@ -69,7 +77,8 @@ def create(
 
 
 def _show(fields: Fields) -> None:
-    print(f"{fields['created']} ranges created in {fields['seconds']} s; there are {fields['ranges']} now")
+    created, now = counted(fields["created"], "range"), fields["ranges"]
+    print(f"{created} created in {fields['seconds']} s; there {'is' if now == 1 else 'are'} {now} now")
 
 
 def read_splits(path: Path) -> list[bytes]:

@@ -4,8 +4,8 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from .options import InsecureOption
-from .output import Fields, JsonOption, result_console, run_command
+from .options import InsecureOption, TimeoutOption, check_address
+from .output import Fields, JsonOption, counted, result_console, run_command
 from .running import run_async
 
 COLUMNS: Final = ("node", "address", "alive", "leaders", "replicas", "applied_lag")
@@ -14,6 +14,7 @@ COLUMNS: Final = ("node", "address", "alive", "leaders", "replicas", "applied_la
 def status(
     context: typer.Context,
     node: Annotated[str, typer.Option(metavar="HOST:PORT", help="Any running node of the cluster.")],
+    timeout: TimeoutOption = 5.0,
     insecure: InsecureOption = False,
     _json: JsonOption = False,
 ) -> None:
@@ -22,12 +23,10 @@ def status(
     For each: how many ranges it leads, how many replicas it has, and how many entries the furthest behind of
     these has yet to apply. A node that does not answer the one that is asked is not alive.
     """
+    check_address(node, "--node")
 
     async def work() -> Fields:
-        from ..client import Client  # noqa: PLC0415 # `--help` must not pay for it
-
-        async with Client.connect(node, insecure=insecure) as client:
-            found = await client.status()
+        found = await _ask(node, timeout, insecure=insecure)
         nodes = cast("list[dict[str, object]]", found["nodes"])
         rows = [{column: one.get(column) for column in COLUMNS} for one in nodes]
         return {"nodes": rows, "ranges": found["ranges"]}
@@ -35,11 +34,30 @@ def status(
     run_command(context, lambda: run_async(work()), _show)
 
 
+async def _ask(node: str, timeout: float, *, insecure: bool) -> dict[str, object]:  # noqa: ASYNC109 # a typed error
+    """What a node says of its cluster. Raises Unavailable: it says nothing in time."""
+    import asyncio  # noqa: PLC0415 # `--help` must not pay for it
+
+    from ...engine.errors import Unavailable  # noqa: PLC0415 # likewise
+    from ..client import Client  # noqa: PLC0415 # likewise
+
+    try:
+        async with (
+            asyncio.timeout(timeout),
+            Client.connect(node, timeout=timeout, insecure=insecure) as client,
+        ):
+            return await client.status()
+    except TimeoutError:
+        raise Unavailable(f"{node} did not answer within {timeout:g} s") from None
+
+
 def _show(fields: Fields) -> None:
     from rich.table import Table  # noqa: PLC0415 # `--help` must not pay for it
 
     nodes = cast("list[dict[str, object]]", fields["nodes"])
-    table = Table(title=f"{fields['ranges']} ranges on {len(nodes)} nodes", title_justify="left")
+    table = Table(
+        title=f"{counted(fields['ranges'], 'range')} on {counted(len(nodes), 'node')}", title_justify="left"
+    )
     for column in COLUMNS:
         table.add_column(
             column.replace("_", " "), justify="left" if column in {"address", "alive"} else "right"

@@ -44,7 +44,9 @@ def test_a_node_is_killed_and_nothing_is_lost(tmp_path):
     assert result["writes_during_outage"] >= result["killed_led_ranges"]
     assert 0 < result["failover_seconds"] < result["seconds"] + 60
     assert result["config"]["seed"] == 5
-    assert "1 rows repeat an earlier key; the last row of each key counts" in done.err
+    assert "1 row repeats an earlier key; the last row of each key counts" in done.err
+    assert "load rows: 2000 of 2000" in done.err
+    assert "had no answer and will be repeated until acknowledged" in done.err
     assert sorted(one.name for one in keep.iterdir() if one.is_dir()) == ["node-1", "node-2", "node-3"]
 
 
@@ -104,6 +106,20 @@ def test_a_directory_to_keep_must_be_empty(cli, tmp_path):
     assert done.complaint == f"{tmp_path}: the directory is not empty"
 
 
+def test_a_directory_to_keep_must_take_files(cli, tmp_path, ordinary_user):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,1\n")
+    done = cli("demo", "--input", rows, "--keep", rows, "--json")
+    assert (done.status, done.result["type"]) == (1, "InvalidArgument")
+    assert done.complaint == f"{rows} is not a directory"
+    keep = tmp_path / "keep"
+    keep.mkdir(mode=0o555)
+    with ordinary_user():
+        done = cli("demo", "--input", rows, "--keep", keep, "--json")
+    assert (done.status, done.result["type"]) == (1, "PermissionDenied")
+    assert done.complaint == f"{keep}: Permission denied"
+
+
 ROWS = {b"a": b"1", b"b": b"2", b"c": b"3"}
 OUTAGE = Outage(node=2, led_ranges=1, unfinished=1, failover_seconds=1.23456, writes=9)
 
@@ -128,8 +144,8 @@ def test_a_row_that_one_node_does_not_return_is_lost():
     numbers, texts = verdict(set(ROWS), {1: found(*ROWS), 2: found(b"a", b"c", changed=1)})
     assert numbers == (2, 1, False)
     assert texts == [
-        "node 2 does not return 1 acknowledged rows as written: b …",
-        "node 2 returns 1 rows with another value",
+        "node 2 does not return 1 acknowledged row as written: b …",
+        "node 2 returns 1 row with another value",
     ]
 
 
@@ -140,7 +156,7 @@ def test_rows_that_nobody_wrote_are_a_problem():
 def test_a_row_without_acknowledgement_is_not_lost_but_not_ok():
     numbers, texts = verdict({b"a", b"b"}, {1: found(*ROWS)})
     assert numbers == (3, 0, False)
-    assert texts == ["1 rows were not acknowledged"]
+    assert texts == ["not acknowledged: 1 row"]
 
 
 def test_a_kill_that_interrupted_no_write_proves_nothing():

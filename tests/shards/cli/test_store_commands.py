@@ -1,6 +1,7 @@
 """Operations on a data directory that the command opens itself."""
 
 import os
+import socket
 import subprocess
 
 import pytest
@@ -33,7 +34,14 @@ def test_json_has_the_documented_fields(cli, data):
     assert fields("get", "0x00ff") == {"key": "0x00ff", "value": "0xfe", "found": True, "ok": True}
     assert fields("get", "x", "--stale") == {"key": "x", "value": None, "found": False, "ok": True}
     assert fields("scan") == {"items": [["0x00ff", "0xfe"], ["b", "text"]], "count": 2, "ok": True}
-    assert fields("delete", "b") == {"key": "b", "ok": True}
+    assert fields("delete", "b") == {"key": "b", "existed": True, "ok": True}
+    assert fields("delete", "b") == {"key": "b", "existed": False, "ok": True}
+
+
+def test_the_empty_key_has_a_name(cli, data):
+    assert cli("put", "", "x", "--data", data).out == '"": written\n'
+    assert cli("delete", "", "--data", data).out == '"": deleted\n'
+    assert cli("get", "", "--data", data).err == '"": not found\n'
 
 
 def test_scans_take_bounds_direction_and_limit(cli, data):
@@ -122,6 +130,15 @@ def test_nobody_answering_is_one_line(cli):
     assert done.complaint == "cannot reach 127.0.0.1:1: Connection refused"
 
 
+def test_a_node_that_says_nothing_is_unavailable_in_time(cli):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        node = f"127.0.0.1:{mute.getsockname()[1]}"
+        done = cli("status", "--node", node, "--timeout", "0.1", "--json")
+    assert done.status == 1
+    assert done.result["type"] == "Unavailable"
+    assert done.complaint.startswith(node)
+
+
 def test_ranges_are_created_at_even_cuts_or_at_keys_of_a_file(cli, data, tmp_path):
     first = cli("ranges", "create", "--count", "4", "--between", "a", "b", "--data", data, "--json")
     assert first.status == 0
@@ -145,6 +162,13 @@ def test_ranges_that_overlap_are_refused(cli, data):
     done = cli("ranges", "create", "--count", "2", "--data", data)
     assert done.status == 1
     assert "overlaps" in done.complaint
+    assert done.err == f"multiraft: {done.complaint}\n"
+
+
+def test_one_range_is_no_plural(cli, data):
+    done = cli("ranges", "create", "--count", "1", "--timeout", "9", "--data", data)
+    assert done.out.startswith("1 range created in ")
+    assert done.out.endswith("; there is 1 now\n")
 
 
 @pytest.mark.parametrize(
