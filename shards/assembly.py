@@ -1,6 +1,7 @@
 """Puts a node together: data directory, stores, node, transport, host, router, service; closed in reverse."""
 
 import asyncio
+import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ..engine.config import EngineConfig
 from ..engine.datadir import DataDir
-from ..engine.errors import Corruption, Error
+from ..engine.errors import Corruption, Error, InvalidArgument
 from ..engine.host import Host
 from ..engine.logstore.port import Birth
 from ..engine.logstore.store import LogStore
@@ -44,6 +45,35 @@ class Place:
     insecure: bool = False
     network: MemoryNetwork | None = None
     """Set for nodes of one process; the others speak TCP."""
+
+
+def make_place(
+    path: str | os.PathLike[str],
+    node_id: int,
+    cluster: str,
+    listen: str | None,
+    peers: Mapping[int, str] | None,
+    *,
+    insecure: bool,
+    network: MemoryNetwork | None,
+) -> Place:
+    """Check what a user says about a node; by default it listens at its own entry in ``peers``.
+
+    Raises:
+        InvalidArgument: something is missing or cannot be meant.
+    """
+    if not os.fspath(path):
+        raise InvalidArgument("the path of the data directory is empty")
+    if not cluster:
+        raise InvalidArgument("the cluster's name is empty")
+    if not isinstance(peers or {}, Mapping):
+        raise InvalidArgument('peers maps node ids to "host:port"')
+    peers = dict(peers or {})
+    listen = listen or peers.get(node_id)
+    others = sorted(set(peers) - {node_id})
+    if others and listen is None and network is None:
+        raise InvalidArgument(f"node {node_id} has peers {others} but no address to listen on")
+    return Place(Path(path), node_id, cluster, listen, peers, insecure, network)
 
 
 class Machines:

@@ -6,14 +6,13 @@ import logging
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, cast
 
 from ..engine.config import EngineConfig
 from ..engine.errors import Closed, Error, InvalidArgument, Retryable, Unknown
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
-from .assembly import Assembly, Place
+from .assembly import Assembly, make_place
 from .database import Database
 from .directory import Directory
 from .directory_commands import create_body, register_body
@@ -76,25 +75,9 @@ class Engine(Database):
             AlreadyOpen, ClusterMismatch, Corruption, PermissionDenied, VersionMismatch: the directory.
             AddressInUse, InvalidArgument: the addresses.
         """
-        if not os.fspath(path):
-            raise InvalidArgument("the path of the data directory is empty")
-        if not cluster:
-            raise InvalidArgument("the cluster's name is empty")
-        if not isinstance(peers or {}, Mapping):
-            raise InvalidArgument('peers maps node ids to "host:port"')
-        peers = dict(peers or {})
-        listen = listen or peers.get(node_id)
-        others = sorted(set(peers) - {node_id})
-        if others and listen is None and network is None:
-            raise InvalidArgument(f"node {node_id} has peers {others} but no address to listen on")
-        if ranges is not None and splits is not None:
-            raise InvalidArgument("open takes ranges or splits, not both")
-        if ranges is not None and ranges < 0:
-            raise InvalidArgument(f"ranges must not be negative: {ranges}")
-        if ranges is None:
-            ranges = 0 if others else 1
-        place = Place(Path(path), node_id, cluster, listen, peers, insecure, network)
-        first_ranges = ranges
+        place = make_place(path, node_id, cluster, listen, peers, insecure=insecure, network=network)
+        alone = set(place.peers) <= {node_id}
+        first_ranges = _first_ranges(ranges, splits, alone=alone)
 
         async def open_engine() -> Engine:
             engine: Engine
@@ -291,6 +274,15 @@ class Engine(Database):
             raise Closed(f"the node has stopped: {error}") from error
         if self._closed:
             raise Closed("the engine is closed")
+
+
+def _first_ranges(ranges: int | None, splits: Sequence[bytes] | None, *, alone: bool) -> int:
+    """How many even ranges the first start creates."""
+    if ranges is not None and splits is not None:
+        raise InvalidArgument("open takes ranges or splits, not both")
+    if ranges is not None and ranges < 0:
+        raise InvalidArgument(f"ranges must not be negative: {ranges}")
+    return int(alone) if ranges is None else ranges
 
 
 def _dead(node: int, address: str) -> dict[str, object]:
