@@ -72,8 +72,8 @@ def throughput(
 
     A closed loop: each answer starts the next put. With memory, the load generator calls the leaders of the
     ranges directly; with tcp it is the only client, connected to every node, and sends each put to the node
-    that leads its range. The result is ok only if in the end every replica holds the same and has applied
-    exactly what was acknowledged.
+    that leads its range. The result is ok only if puts were acknowledged, and in the end every replica holds
+    the same and has applied exactly what was acknowledged.
     """
 
     def work() -> Fields:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from ..load import ClosedLoop, Mark, Puts, percentile_ms, puts_in_a_batch
 from ..load_check import compare, statuses, total, wait_ready
 from .bench_nodes import MIB, BenchNodes, Settings, Usage, running_nodes
-from .output import Fields
+from .output import Fields, counted
 
 SEED: Final = 20
 PATIENCE: Final = 120.0
@@ -47,7 +47,7 @@ class Moment(NamedTuple):
 async def run_throughput(root: Path, settings: Settings, load: Load, say: Callable[[str], None]) -> Fields:
     """Start a cluster under ``root``, load it, check it, stop it; returns the fields of the result."""
     async with running_nodes(root, settings) as nodes:
-        say(f"create {load.groups} ranges on {settings.nodes} nodes")
+        say(f"create {counted(load.groups, 'range')} on {counted(settings.nodes, 'node')}")
         await nodes.database.create_ranges(load.groups)
         patience = PATIENCE * (1 + load.groups / 1000)
         await wait_ready(nodes.probes, load.groups, load.groups * settings.copies, patience)
@@ -55,14 +55,17 @@ async def run_throughput(root: Path, settings: Settings, load: Load, say: Callab
         closed_loop = ClosedLoop(target, load.clients, load.most)
         say(f"load for {load.warm_up + load.seconds:g} s")
         first, last = await _measure(nodes, closed_loop, load)
-        say(f"compare the replicas after {closed_loop.operations} puts")
+        say(f"compare the replicas after {counted(closed_loop.operations, 'put')}")
         found = await compare(nodes.probes, target.ranges, settings.copies, PATIENCE)
         if found.wrong is not None:
             say(f"not verified: {found.wrong}")
         synced = settings.durability == "sync"
         verified = found.wrong is None
         fields = _result(closed_loop, first, last, synced=synced)
-        return {**fields, "by_snapshot": found.by_snapshot, "verified": verified, "ok": verified}
+        loaded = bool(fields["ops"])
+        if not loaded:
+            say(f"nothing was measured: no put was acknowledged within {load.seconds:g} s")
+        return {**fields, "by_snapshot": found.by_snapshot, "verified": verified, "ok": verified and loaded}
 
 
 async def _measure(nodes: BenchNodes, load: ClosedLoop, plan: Load) -> tuple[Moment, Moment]:

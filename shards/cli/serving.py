@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 
+from ...engine.errors import Error
 from ..engine import Engine
 from ..opening import Opening
 from .output import Fields, note
@@ -13,7 +14,16 @@ from .output import Fields, note
 def log_to_stderr(*, verbose: bool) -> None:
     """Send the package's log to standard error: warnings, or with ``verbose`` everything from INFO."""
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.addFilter(_is_no_last_word)
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler])
+
+
+def _is_no_last_word(record: logging.LogRecord) -> bool:
+    """Whether a record is not the reason why the node stops: the command itself prints that in the end."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    reason = bool(arguments) and isinstance(arguments[-1], Error)
+    return not (reason and str(record.msg).endswith("stops: %s"))
 
 
 async def serve_until_stopped(

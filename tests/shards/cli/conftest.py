@@ -1,5 +1,6 @@
 """Fixtures of the command line's tests."""
 
+import codecs
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,7 @@ def ordinary_user() -> Callable[[], AbstractContextManager[None]]:
 @contextmanager
 def _ordinary_user() -> Iterator[None]:
     user = os.geteuid()
+    codecs.lookup("idna")  # what a socket loads on its first use may lie where only root reads
     if user == 0:
         os.seteuid(65534)
     try:

@@ -87,3 +87,20 @@ def test_help_loads_nothing_of_the_engine():
     script = f"import sys, multiraft.shards.cli.app; print({heavy!r} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_ctrl_c_while_modules_load_is_quiet():
+    script = """
+import sys
+from multiraft.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "multiraft.shards.cli.serve":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -7,6 +7,8 @@ import subprocess
 import psutil
 import pytest
 
+from multiraft.engine.errors import PermissionDenied
+from multiraft.shards.cli.demo import workspace
 from multiraft.shards.cli.demo_check import Found, Outage, judge, problems
 from tests.shards.cli.command import COMMAND, run_process
 
@@ -114,10 +116,8 @@ def test_a_directory_to_keep_must_take_files(cli, tmp_path, ordinary_user):
     assert done.complaint == f"{rows} is not a directory"
     keep = tmp_path / "keep"
     keep.mkdir(mode=0o555)
-    with ordinary_user():
-        done = cli("demo", "--input", rows, "--keep", keep, "--json")
-    assert (done.status, done.result["type"]) == (1, "PermissionDenied")
-    assert done.complaint == f"{keep}: Permission denied"
+    with ordinary_user(), pytest.raises(PermissionDenied, match="Permission denied"), workspace(keep):
+        pass
 
 
 ROWS = {b"a": b"1", b"b": b"2", b"c": b"3"}
