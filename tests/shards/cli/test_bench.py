@@ -7,6 +7,7 @@ import subprocess
 import psutil
 import pytest
 
+from multiraft.shards.cli import bench_throughput
 from tests.shards.cli.command import COMMAND, run_process
 
 THROUGHPUT = {
@@ -76,6 +77,15 @@ def test_throughput_is_measured_and_verified(transport, api, durability, state_m
         "state_machine": state_machine,
         "json": True,
     }
+
+
+def test_a_measurement_without_puts_is_not_ok(cli, monkeypatch):
+    monkeypatch.setattr(bench_throughput, "_result", lambda *_, **__: {"ops": 0})
+    options = ("--nodes=1", "--groups=1", "--clients=1", "--seconds=0.1", "--durability=none")
+    done = cli("bench", "throughput", *options, "--json")
+    assert (done.status, done.result["ok"], done.result["ops"]) == (1, False, 0)
+    assert "create 1 range on 1 node\n" in done.err
+    assert "nothing was measured: no put was acknowledged within 0.1 s" in done.err
 
 
 @pytest.mark.parametrize(("transport", "nodes"), [("memory", 3), ("tcp", 1)])
