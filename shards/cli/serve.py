@@ -27,14 +27,26 @@ if TYPE_CHECKING:
     from ...engine.config import EngineConfig
 
 
+def _cluster_name(name: str) -> str:
+    if not name:
+        raise typer.BadParameter('the name "" is empty')
+    return name
+
+
+NodeDirectory = Annotated[
+    Path,
+    typer.Option(
+        parser=data_directory, metavar="DIR", help="The data directory of the node, made if missing."
+    ),
+]
+ClusterName = Annotated[
+    str, typer.Option(callback=_cluster_name, metavar="NAME", help="The name that all nodes share.")
+]
+
+
 def serve(
     context: typer.Context,
-    data: Annotated[
-        Path,
-        typer.Option(
-            parser=data_directory, metavar="DIR", help="The data directory of the node, made if missing."
-        ),
-    ],
+    data: NodeDirectory,
     node_id: Annotated[
         int, typer.Option(min=1, max=LARGEST_NODE_ID, metavar="N", help="The id of this node.")
     ] = 1,
@@ -46,9 +58,7 @@ def serve(
         list[str] | None,
         typer.Option(metavar="N=HOST:PORT", help="A node of the cluster; give the option once for each."),
     ] = None,
-    cluster: Annotated[
-        str, typer.Option(metavar="NAME", help="The name that all nodes share.")
-    ] = "multiraft",
+    cluster: ClusterName = "multiraft",
     insecure: InsecureOption = False,
     durability: DurabilityOption = Durability.SYNC,
     state_machine: StateMachineOption = StateMachine.LMDB,
@@ -68,8 +78,6 @@ def serve(
     """
     peers = parse_peers(peer or [])
     address = listen_address(node_id, listen, peers)
-    if not cluster:
-        raise typer.BadParameter('the name "" is empty', param_hint="--cluster")
     check_data_directory(data)
 
     def work() -> Fields:
