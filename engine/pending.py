@@ -9,6 +9,10 @@ from ..raft.entry import Entry
 from .errors import CommandTooLarge, Error, InvalidArgument, OutcomeUnknown, ProposalDropped, QueryFailed
 from .statemachine.protocol import StateMachine
 
+IDENTITY_BYTES: Final = 16
+"""Session and sequence (u64 each) that every command begins with. They also bound how many entries fit into
+one append message of 1 MiB, and so into one encoded run.
+"""
 PROPOSALS_PER_TURN: Final = 4096
 BYTES_PER_TURN: Final = 1 << 20
 
@@ -221,6 +225,11 @@ def refusal(proposal: Proposal) -> Error | None:
     """Why these commands cannot become entries, whoever leads."""
     if not proposal.commands:
         return InvalidArgument("a proposal needs a command")
+    shortest = min(map(len, proposal.commands))
+    if shortest < IDENTITY_BYTES:
+        return InvalidArgument(
+            f"a command begins with its session and sequence, this one has {shortest} bytes"
+        )
     longest = max(map(len, proposal.commands))
     if longest > MAX_ENTRY_BYTES:
         return CommandTooLarge(f"a command of {longest} bytes, the limit is {MAX_ENTRY_BYTES}")

@@ -252,7 +252,8 @@ def test_more_entries_than_a_run_holds_become_durable_in_one_turn():
 
 
 @pytest.mark.parametrize(
-    ("commands", "error"), [((), InvalidArgument), ((b"x", b"y" * (5 << 20)), CommandTooLarge)]
+    ("commands", "error"),
+    [((), InvalidArgument), ((b"short",), InvalidArgument), ((b"x" * 16, b"y" * (5 << 20)), CommandTooLarge)],
 )
 def test_a_proposal_that_cannot_become_entries_is_refused(commands: tuple[bytes, ...], error: type):
     """It would have failed in the middle of a turn, for all groups of the node."""
