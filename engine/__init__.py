@@ -2,9 +2,10 @@
 
 Begin with :mod:`.node` (the turn, a plain function) and :mod:`.host` (the asyncio shell around it).
 
-- what a turn takes and gives: :mod:`.turn`; its helpers :mod:`.delivery` (messages), :mod:`.intake` (requests),
-  :mod:`.held` (promises that wait for the disk), :mod:`.flusher` (applied state), :mod:`.ticker` (time)
-- replicas: :mod:`.replica`, :mod:`.replicas`, :mod:`.births`, :mod:`.parking`, :mod:`.pending`, :mod:`.compaction`
+- what a turn takes and gives: :mod:`.turn`; its helpers :mod:`.delivery` (messages), :mod:`.intake`
+  (requests), :mod:`.held` (promises that wait for the disk), :mod:`.flusher` (applied state), :mod:`.ticker`
+- replicas: :mod:`.replica`, :mod:`.replicas`, :mod:`.births`, :mod:`.parking`, :mod:`.pending`,
+  :mod:`.compaction`
 - bytes: :mod:`.wire` (messages as rows), :mod:`.outbox` (frames), :mod:`.runs` (entries, encoded once)
 - stores and network: :mod:`.logstore`, :mod:`.statemachine`, :mod:`.transport`, :mod:`.datadir`
 - for everybody: :mod:`.config`, :mod:`.errors`
