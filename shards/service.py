@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
-from ..engine.errors import Closed, ClusterMismatch, Error, Overloaded
+from ..engine.errors import Closed, ClusterMismatch, Error, OutcomeUnknown, Overloaded
 from ..engine.host import Host
 from ..engine.transport.hello import Hello
 from ..engine.transport.kinds import FrameKind
@@ -216,6 +216,9 @@ class Service:
             replies.add(encode_reply(request.id, fields))
         except Error as error:
             replies.add(encode_failure(request.id, error))
+        except Exception as error:
+            logger.exception("operation %d of a client failed", request.op)
+            replies.add(encode_failure(request.id, OutcomeUnknown(f"the node failed at it: {error!r}")))
 
     def client_lost(self, session: ClientSession) -> None:
         """Nobody waits for these answers any more."""

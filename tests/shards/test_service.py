@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from multiraft.engine.errors import NotLeader, Overloaded, ProposalDropped, RangeMoved
+from multiraft.engine.errors import NotLeader, OutcomeUnknown, Overloaded, ProposalDropped, RangeMoved
 from multiraft.engine.transport.kinds import FrameKind
 from multiraft.native.frames import HEADER_SIZE
 from multiraft.shards.requests import Op, Request, decode_replies, encode_request
@@ -81,6 +81,17 @@ def test_every_other_error_is_the_clients():
     reply, long_way = asyncio.run(answer(Overloaded("full")))
     assert isinstance(reply.error, Overloaded)
     assert long_way == 0
+
+
+def test_a_fault_of_ours_is_answered_too(monkeypatch):
+    """The client must not wait for an answer that never comes."""
+
+    async def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Operations, "client_request", broken)
+    reply, _ = asyncio.run(answer(None))
+    assert isinstance(reply.error, OutcomeUnknown)
 
 
 def test_a_client_that_sends_noise_is_cut_off():
