@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from ..engine.errors import RangeMoved
+from ..engine.errors import Error, RangeMoved
+from ..engine.node import Node
+from ..engine.pending import Read, ask
 from ..engine.statemachine.kv import KVMachine
 from ..engine.statemachine.protocol import StateMachine
 from .directory_machine import DirectoryMachine
@@ -72,6 +74,21 @@ def query_of(op: int, fields: list[Scalar]) -> tuple[int, Query]:
             return group, version_query
         case _:
             raise Malformed(f"operation {op} does not take these fields")
+
+
+def read_stale(node: Node, group: int, query: Query) -> Sequence[Scalar]:
+    """Ask this node's replica as it is, whoever leads.
+
+    Raises:
+        Error: there is no replica here, it is set aside, or the query's own error.
+    """
+    replica = node.replicas.running.get(group)
+    if replica is None or replica.quarantine is not None:
+        raise node.replicas.refusal(group)
+    value = ask(Read(group, query, None), replica.machine)
+    if isinstance(value, Error):
+        raise value
+    return cast("Sequence[Scalar]", value)
 
 
 def _served(machine: StateMachine, epoch: int, *keys: bytes) -> KVMachine:

@@ -25,7 +25,7 @@ from .descriptor import RangeDescriptor
 from .directory import Directory
 from .directory_machine import DirectoryMachine
 from .leaders import Leaders
-from .queries import query_of
+from .queries import query_of, read_stale
 from .requests import Op, Scalar
 
 REFUSALS: Final = (NotLeader, ProposalDropped, RangeMoved)
@@ -203,11 +203,8 @@ class Router:
         self, descriptor: RangeDescriptor, op: Op, asked: list[Scalar], deadline: float
     ) -> Sequence[Scalar]:
         """Ask any replica, this node's own first."""
-        replica = self._host.node.replicas.running.get(descriptor.group)
-        if replica is not None:
-            if replica.quarantine is not None:
-                raise replica.quarantine
-            return query_of(op, asked)[1](replica.machine)
+        if descriptor.group in self._host.node.replicas.running:
+            return read_stale(self._host.node, *query_of(op, asked))
         attempt = 0
         while True:
             node = descriptor.replicas[attempt % len(descriptor.replicas)][1]
@@ -258,10 +255,3 @@ def reply_fields(result: object) -> Sequence[Scalar]:
     if isinstance(result, tuple):
         return result
     return [cast("Scalar", result)]
-
-
-def closed(error: Error) -> Closed:
-    """The node has stopped, and why."""
-    stopped = Closed(f"the node has stopped: {error}")
-    stopped.__cause__ = error
-    return stopped

@@ -13,7 +13,7 @@ from ..engine.transport.hello import Hello
 from ..engine.transport.kinds import FrameKind
 from ..engine.transport.port import ClientSession
 from .channel import Channel, Outgoing
-from .queries import query_of
+from .queries import query_of, read_stale
 from .requests import (
     Malformed,
     Op,
@@ -125,11 +125,8 @@ class Service:
                     future = self._host.read(*query_of(request.op, fields))
                     future.add_done_callback(partial(_reply_read, replies, request.id))
                 case ((Op.STALE_GET | Op.STALE_SCAN), fields):
-                    group, query = query_of(request.op, fields)
-                    replica = self._host.node.replicas.running.get(group)
-                    if replica is None:
-                        raise self._host.node.replicas.refusal(group)
-                    replies.add(encode_reply(request.id, query(replica.machine)))
+                    answer = read_stale(self._host.node, *query_of(request.op, fields))
+                    replies.add(encode_reply(request.id, answer))
                 case Op.NODE_STATUS, []:
                     replies.add(encode_reply(request.id, [self.own_status()]))
                 case Op.DIGESTS, []:
@@ -173,7 +170,10 @@ class Service:
     def _write_here(self, request: Request) -> "asyncio.Future[object] | None":
         match request.op, request.fields:
             case Op.WRITE, [bytes(low), bytes(high), bytes(body)]:
-                return self._operations.write_here(low, high, body)
+                try:
+                    return self._operations.write_here(low, high, body)
+                except Error:
+                    return None  # the long way answers with it
             case _:
                 return None
 

@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 
-from multiraft.engine.errors import NotLeader, OutcomeUnknown, Overloaded, ProposalDropped, RangeMoved
+from multiraft.engine.errors import (
+    Corruption,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    ProposalDropped,
+    RangeMoved,
+)
 from multiraft.engine.transport.kinds import FrameKind
 from multiraft.native.frames import HEADER_SIZE
 from multiraft.shards.requests import Op, Request, decode_replies, encode_request
@@ -65,6 +72,17 @@ def test_a_write_that_this_node_can_append_is_answered_with_its_result():
 
 
 def test_a_write_that_belongs_elsewhere_takes_the_long_way():
+    reply, long_way = asyncio.run(answer(None))
+    assert (reply.fields, long_way) == ([5], 1)
+
+
+def test_a_node_that_has_lost_its_directory_answers_all_the_same(monkeypatch):
+    """The short way cannot even look for the range: the error must not reach the connection."""
+
+    def lost(*_):
+        raise Corruption("the log store has lost the system group")
+
+    monkeypatch.setattr(Operations, "write_here", lost)
     reply, long_way = asyncio.run(answer(None))
     assert (reply.fields, long_way) == ([5], 1)
 
