@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgpack
 
 from ..native.errors import BadFrame
-from ..native.messages import decode_messages
+from ..native.messages import REJECT, decode_messages
 from ..raft.entry import Entry, EntryType
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, Snapshot
@@ -79,7 +79,7 @@ def row_of(group: int, message: Message) -> list[int]:
         group,
         message.to,
         message.from_,
-        message.type | (256 if message.reject else 0),
+        message.type | (REJECT if message.reject else 0),
         message.term,
         message.log_term,
         message.index,
