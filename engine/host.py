@@ -4,13 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from .config import EngineConfig
 from .errors import Closed, Error, OutcomeUnknown, Overloaded, StorageFailed
 from .logstore.port import Batch
-from .logstore.writer import LogWriter
 from .node import Node
 from .pending import Answer, Proposal, Read
 from .statemachine.protocol import StateMachine
@@ -51,6 +50,27 @@ class Requests(Protocol):
         """The node has stopped by itself, for this reason."""
 
 
+class BatchWriter(Protocol):
+    """Who makes log batches durable; :class:`~multiraft.engine.logstore.writer.LogWriter` says more."""
+
+    def submit(self, batch: Any, /) -> None:  # noqa: ANN401 # the log store's own kind of batch
+        """Queue a batch; never blocks."""
+
+    def close(self) -> None:
+        """Commit what was submitted and notify. Not on the loop."""
+
+
+class Flusher(Protocol):
+    """Who writes the state store; one thread of an executor of :mod:`concurrent.futures`."""
+
+    def submit(self, work: Callable[[Flush], None], flush: Flush, /) -> "Future[None]":
+        """Do it elsewhere, after everything submitted before."""
+        ...
+
+    def shutdown(self) -> None:
+        """Finish what was submitted. Not on the loop."""
+
+
 class Ticket:
     """What a caller holds while the node works: a future, and the room that its request takes."""
 
@@ -65,7 +85,9 @@ class Ticket:
 class Host:
     """Runs one node on the running event loop. Everything but the two stores' threads happens there."""
 
-    def __init__(self, node: Node, writer: LogWriter[Any], transport: Transport, requests: Requests) -> None:
+    def __init__(
+        self, node: Node, writer: BatchWriter, flusher: Flusher, transport: Transport, requests: Requests
+    ) -> None:
         self.node = node
         self.longest_turn = 0.0
         """Seconds that the longest turn took."""
@@ -76,6 +98,7 @@ class Host:
         """Flushes that the state store has committed, likewise."""
         self._config: EngineConfig = node.config
         self._writer = writer
+        self._flusher = flusher
         self._transport = transport
         self._requests = requests
         self._loop = asyncio.get_running_loop()
@@ -85,7 +108,6 @@ class Host:
         """Everybody who has no answer yet, in the order in which they came."""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="multiraft-state")
         self._stopped: Error | None = None
 
     # -- what callers use ------------------------------------------------------------------------

@@ -1,79 +1,27 @@
 """Puts a node together: data directory, stores, node, transport, host, router, service; closed in reverse."""
 
 import asyncio
-import os
-import random
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from ..engine.config import EngineConfig
-from ..engine.datadir import DataDir
-from ..engine.errors import Corruption, Error, InvalidArgument
+from ..engine.errors import Corruption, Error
 from ..engine.host import Host
-from ..engine.logstore.port import Birth
-from ..engine.logstore.store import LogStore
-from ..engine.logstore.writer import LogWriter
+from ..engine.logstore.port import Birth, LogStore
 from ..engine.node import Node
 from ..engine.replica import SYSTEM_GROUP
 from ..engine.statemachine.kv import KVMachine
-from ..engine.statemachine.lmdb_store import LmdbStateStore
 from ..engine.statemachine.protocol import StateMachine
 from ..engine.statemachine.store import StateStore
 from ..engine.transport.hello import Hello, HelloKind
-from ..engine.transport.memory import MemoryNetwork
 from ..engine.transport.port import Transport
-from ..engine.transport.tcp import TcpTransport
-from .bootstrap import bootstrap_digest, ensure_system_group, members_of
+from .bootstrap import bootstrap_digest, ensure_system_group
 from .directory_machine import DirectoryMachine
+from .place import Place
+from .ports import Identity, Ports
 from .routing import Router
 from .service import Operations, Service
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node stands: its identity, its address and its peers'."""
-
-    path: Path
-    node_id: int
-    cluster: str
-    listen: str | None
-    peers: Mapping[int, str]
-    """Node id → "host:port"; this node may be among them."""
-    insecure: bool = False
-    network: MemoryNetwork | None = None
-    """Set for nodes of one process; the others speak TCP."""
-
-
-def make_place(
-    path: str | os.PathLike[str],
-    node_id: int,
-    cluster: str,
-    listen: str | None,
-    peers: Mapping[int, str] | None,
-    *,
-    insecure: bool,
-    network: MemoryNetwork | None,
-) -> Place:
-    """Check what a user says about a node; by default it listens at its own entry in ``peers``.
-
-    Raises:
-        InvalidArgument: something is missing or cannot be meant.
-    """
-    if not os.fspath(path):
-        raise InvalidArgument("the path of the data directory is empty")
-    if not cluster:
-        raise InvalidArgument("the cluster's name is empty")
-    if not isinstance(peers or {}, Mapping):
-        raise InvalidArgument('peers maps node ids to "host:port"')
-    peers = dict(peers or {})
-    listen = listen or peers.get(node_id)
-    others = sorted(set(peers) - {node_id})
-    if others and listen is None and network is None:
-        raise InvalidArgument(f"node {node_id} has peers {others} but no address to listen on")
-    return Place(Path(path), node_id, cluster, listen, peers, insecure, network)
 
 
 class Machines:
@@ -82,7 +30,6 @@ class Machines:
     def __init__(
         self,
         place: Place,
-        members: tuple[int, ...],
         state: StateStore,
         config: EngineConfig,
         on_births: Callable[[list[Birth]], None],
@@ -90,7 +37,7 @@ class Machines:
     ) -> None:
         self.directory: DirectoryMachine | None = None
         self._node_id = place.node_id
-        self._members = members
+        self._members = place.members
         self._state = state
         self._in_memory = config.state_machine == "memory"
         self._on_births = on_births
@@ -117,13 +64,22 @@ class Machines:
 
 
 class Assembly:
-    """The running parts of one node."""
+    """The running parts of one node.
 
-    def __init__(self, place: Place, config: EngineConfig, on_stopped: Callable[[Error], None]) -> None:
+    Args:
+        place: which node, among which others.
+        config: its settings.
+        ports: what it stands on; used for this run only.
+        on_stopped: told why, once, if the node stops by itself.
+    """
+
+    def __init__(
+        self, place: Place, config: EngineConfig, ports: Ports, on_stopped: Callable[[Error], None]
+    ) -> None:
         self.place = place
         self.config = config
-        self.members = members_of(place.node_id, place.peers)
-        self.datadir: DataDir
+        self.ports = ports
+        self.identity: Identity
         self.node: Node
         self.host: Host
         self.router: Router
@@ -132,7 +88,7 @@ class Assembly:
         self._machines: Machines
         self._on_stopped = on_stopped
         self._stack = AsyncExitStack()
-        self._nonce = secrets.randbits(64)
+        self._nonce = int.from_bytes(ports.token(8), "little")
 
     @property
     def machine(self) -> DirectoryMachine:
@@ -144,9 +100,7 @@ class Assembly:
 
     async def open(self, operations: Operations) -> None:
         """Open everything and take part in the cluster; whatever was opened is closed again on an error."""
-        self.transport = self._make_transport()
-        if isinstance(self.transport, TcpTransport):
-            self.transport.check_listen()  # before the directory is given an identity
+        self.transport = self.ports.make_transport(self._hello)  # before there is an identity: it may fail
         try:
             log, state = await asyncio.to_thread(self._open_stores)
             self._build(log, state, operations)
@@ -159,32 +113,30 @@ class Assembly:
         """Stop and release everything; idempotent."""
         await self._stack.aclose()
 
-    def _open_stores(self) -> tuple[LogStore, LmdbStateStore]:
+    def _open_stores(self) -> tuple[LogStore[Any], StateStore]:
         place, durability = self.place, self.config.durability
-        digest = bootstrap_digest(place.cluster, self.members)
-        self.datadir = DataDir.open(place.path, place.node_id, place.cluster, digest)
-        self._stack.callback(self.datadir.close)
-        log = LogStore.open(self.datadir.log_path, durability)
+        self.identity = self.ports.open_identity(bootstrap_digest(place.cluster, place.members))
+        self._stack.callback(self.identity.close)
+        log = self.ports.open_log(durability)
         self._stack.callback(log.close)
-        state = LmdbStateStore.open(self.datadir.state_path, durability)
+        state = self.ports.open_state(durability)
         self._stack.callback(state.close)
-        founded = self.datadir.cluster_uuid is not None
-        self.newborn = ensure_system_group(log, place.node_id, self.members, founded=founded)
+        founded = self.identity.cluster_uuid is not None
+        self.newborn = ensure_system_group(log, place.node_id, place.members, founded=founded)
         return log, state
 
-    def _build(self, log: LogStore, state: LmdbStateStore, operations: Operations) -> None:
-        place, loop = self.place, asyncio.get_running_loop()
-        seed = random.Random()  # elections of different processes must not fall together
-        self._machines = Machines(
-            place, self.members, state, self.config, self._births_ordered, self._directory_changed
+    def _build(self, log: LogStore[Any], state: StateStore, operations: Operations) -> None:
+        place, ports, loop = self.place, self.ports, asyncio.get_running_loop()
+        self._machines = Machines(place, state, self.config, self._births_ordered, self._directory_changed)
+        self.node = Node(
+            place.node_id, self.config, log, state, self._machines.make, ports.random, loop.time()
         )
-        self.node = Node(place.node_id, self.config, log, state, self._machines.make, seed, loop.time())
         self.service = Service(self._known_store, self._addresses, self._on_stopped)
-        writer = LogWriter(log, lambda batch, error: self.host.batch_written(batch, error))  # noqa: PLW0108 # it does not exist yet
-        self.host = Host(self.node, writer, self.transport, self.service)
-        session = place.node_id << 32 | self.datadir.incarnation
+        writer = ports.make_log_writer(log, lambda batch, error: self.host.batch_written(batch, error))  # noqa: PLW0108 # it does not exist yet
+        self.host = Host(self.node, writer, ports.make_flusher(), self.transport, self.service)
+        session = place.node_id << 32 | self.identity.incarnation
         self.router = Router(
-            place.node_id, session, self.host, lambda: self.machine, self.service.channels, seed
+            place.node_id, session, self.host, lambda: self.machine, self.service.channels, ports.random
         )
         self.service.serve(self.host, operations)
         self._stack.push_async_callback(self.host.close)
@@ -192,21 +144,15 @@ class Assembly:
         self.node.start(newborn_system=self.newborn)
         self._check_directory()
 
-    def _make_transport(self) -> Transport:
-        place = self.place
-        if place.network is not None:
-            return place.network.join(place.node_id, self._hello)
-        return TcpTransport(place.node_id, place.listen, place.peers, self._hello, insecure=place.insecure)
-
     def _hello(self) -> Hello:
-        datadir = self.datadir
+        identity = self.identity
         return Hello(
             kind=HelloKind.PEER,
-            cluster_uuid=datadir.cluster_uuid,
-            bootstrap_digest=datadir.bootstrap_digest,
-            node_id=datadir.node_id,
-            store_uuid=datadir.store_uuid,
-            incarnation=datadir.incarnation,
+            cluster_uuid=identity.cluster_uuid,
+            bootstrap_digest=identity.bootstrap_digest,
+            node_id=self.place.node_id,
+            store_uuid=identity.store_uuid,
+            incarnation=identity.incarnation,
             nonce=self._nonce,
         )
 

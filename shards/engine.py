@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -12,11 +11,13 @@ from ..engine.config import EngineConfig
 from ..engine.errors import Closed, Error, InvalidArgument, Retryable, Unknown
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
-from .assembly import Assembly, make_place
+from .assembly import Assembly
 from .database import Database
 from .directory import Directory
 from .directory_commands import create_body, register_body
 from .opening import Opening
+from .place import make_place
+from .ports import MachinePorts
 from .requests import Malformed, Op, Scalar
 from .scanning import Page, PageRequest, scan_page
 
@@ -81,8 +82,14 @@ class Engine(Database):
 
         async def open_engine() -> Engine:
             engine: Engine
-            assembly = Assembly(place, config or EngineConfig(), lambda error: engine.node_stopped(error))  # noqa: PLW0108 # it does not exist yet
-            engine = cls(assembly)
+            engine = cls(
+                Assembly(
+                    place,
+                    config or EngineConfig(),
+                    MachinePorts(place),
+                    lambda error: engine.node_stopped(error),  # noqa: PLW0108 # it does not exist yet
+                )
+            )
             await engine.start(first_ranges, splits)
             return engine
 
@@ -113,7 +120,7 @@ class Engine(Database):
         if self._assembly.config.tune_process:
             tune_process()
         await self._assembly.open(self)
-        if len(self._assembly.members) == 1:
+        if len(self._assembly.place.members) == 1:
             try:
                 await self._register()
                 await self.cover(ranges, splits)
@@ -221,7 +228,7 @@ class Engine(Database):
         timeout: float | None,  # noqa: ASYNC109 # see Database
     ) -> tuple[int, int]:
         self._check()
-        members = self._assembly.members
+        members = self._assembly.place.members
         deadline = self._deadline(timeout)
         copies = replicas or min(DEFAULT_REPLICAS, len(members))
         body = create_body(ranges, copies, members)
@@ -247,16 +254,16 @@ class Engine(Database):
     async def _register(self) -> None:
         """Put this node's store and address on record, and learn the cluster's uuid."""
         assembly = self._assembly
-        datadir, router = assembly.datadir, assembly.router
+        identity, router = assembly.identity, assembly.router
         address = self.address or assembly.place.listen or "in-process"
-        body = register_body(self.node_id, datadir.store_uuid, address, secrets.token_bytes(16))
+        body = register_body(self.node_id, identity.store_uuid, address, assembly.ports.token(16))
         result = await router.propose_to_system(body, self._deadline(None))
-        await asyncio.to_thread(datadir.set_cluster_uuid, cast("bytes", result))
+        await asyncio.to_thread(identity.set_cluster_uuid, cast("bytes", result))
 
     def _known_addresses(self) -> dict[int, str]:
         place = self._assembly.place
         known = {node: record.address for node, record in self.directory.nodes.items()}
-        configured = {node: place.peers.get(node, "") for node in self._assembly.members}
+        configured = {node: place.peers.get(node, "") for node in self._assembly.place.members}
         return configured | {node: address for node, address in known.items() if address}
 
     def _deadline(self, timeout: float | None) -> float:
@@ -268,7 +275,7 @@ class Engine(Database):
 
     def _check(self) -> None:
         """Refuse work after close, after a fatal error, and in a forked child."""
-        self._assembly.datadir.check_fork()
+        self._assembly.identity.check_fork()
         if self._stopped.done():
             error = self._stopped.result()
             raise Closed(f"the node has stopped: {error}") from error
