@@ -1,0 +1,94 @@
+"""All checkers of a run behind one: what the world tells the suite, the suite tells those who listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import Any
+
+from multiraft.engine.node import Node
+from multiraft.engine.replica import Replica
+
+from .base import Checker
+from .disk import Disks
+
+FIRST_APPLIED = 1
+"""Every replica is born with index 1 applied."""
+DERIVED = ("applied", "installed")
+HOOKS = tuple(name for name, member in vars(Checker).items() if callable(member) and name != "violation")
+
+
+class Suite(Checker):
+    """Passes every hook on to the checkers that override it, and derives the two that nobody calls.
+
+    A shadow disk comes after the checkers for what is written, and before them for what a crash takes.
+    """
+
+    def __init__(self, checkers: Iterable[Checker], disks: Disks) -> None:
+        self.checkers = list(checkers)
+        self.disks = disks
+        self._applied_at: dict[int, dict[int, int]] = {}
+        """By node and group the applied index seen last."""
+        self._tell_applied = _caller(self._listeners("applied"))
+        self._tell_installed = _caller(self._listeners("installed"))
+        self._tell_turned = _caller(self._listeners("turned"))
+        self._tell_started = _caller(self._listeners("started"))
+        for hook in HOOKS:
+            if hook not in {*DERIVED, "turned", "started"}:
+                setattr(self, hook, _caller(self._listeners(hook)))
+
+    def _listeners(self, hook: str) -> list[Callable[..., None]]:
+        everybody = [*self.checkers, self.disks]
+        return [
+            getattr(one, hook) for one in everybody if getattr(type(one), hook) is not getattr(Checker, hook)
+        ]
+
+    def started(self, node_id: int, node: Node) -> None:
+        running = node.replicas.running
+        self._applied_at[node_id] = {group: one.applied.index for group, one in running.items()}
+        self._tell_started(node_id, node)
+
+    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
+        seen, running = self._applied_at[node_id], node.replicas.running
+        for group in groups:
+            replica = running.get(group)
+            if replica is not None:
+                index, before = replica.applied.index, seen.get(group, FIRST_APPLIED)
+                if index != before:
+                    seen[group] = index
+                    self._tell_progress(node_id, replica, before)
+        self._tell_turned(node_id, node, groups)
+
+    def _tell_progress(self, node_id: int, replica: Replica, before: int) -> None:
+        """The applied index has moved: by entries, or because a snapshot's data is in place."""
+        index, installing = replica.applied.index, replica.installing
+        point = None if installing is None else installing.snapshot
+        if point is not None and point.index == index:
+            self._tell_installed(node_id, replica)
+            return
+        log = self.disks.log(node_id, replica.group)
+        entries = [] if log is None else log.slice(before + 1, index + 1)
+        if len(entries) != index - before:
+            raise self.violation(
+                f"node {node_id}, group {replica.group}: applied went from {before} to {index}, and "
+                f"{len(entries)} entries of that are durable in its log"
+            )
+        self._tell_applied(node_id, replica, entries)
+
+
+def _caller(listeners: list[Callable[..., None]]) -> Callable[..., None]:
+    """One call for many, without a loop where there are none or one."""
+    if len(listeners) == 1:
+        return listeners[0]
+    return partial(_tell, tuple(listeners))
+
+
+def _tell(listeners: tuple[Callable[..., None], ...], *told: Any) -> None:
+    for listener in listeners:
+        listener(*told)
+
+
+def everything() -> Suite:
+    """A fresh set of all checkers, for one run."""
+    disks = Disks()
+    return Suite([], disks)
