@@ -7,9 +7,9 @@ happened, and raises a :class:`Violation` at the first thing that must not be.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.node import Node
@@ -55,31 +55,23 @@ class Outcome(StrEnum):
     """A read without an answer."""
 
 
-class Page(NamedTuple):
-    """Part of a scan's result: one answer of one range, and exactly which keys it speaks for."""
-
-    group: int
-    start: bytes
-    stop: bytes | None
-    """Exclusive; None: no upper bound. A page that its limit cut short ends behind its last key."""
-    pairs: tuple[tuple[bytes, bytes], ...]
-
-
 @dataclass(slots=True, eq=False)
 class Operation:
-    """Something that a client asked for. Values that clients write are unique in their history.
+    """Something that a client asked for. No value is written by two operations of a history.
 
-    ===============  =====================  ==============================  ===============================
-    kind             keys                   arguments                       result if OK
-    ===============  =====================  ==============================  ===============================
-    put              (key,)                 (value,)                        None
-    get, stale_get   (key,)                 ()                              value or None
-    delete           (key,)                 ()                              whether it was there
-    cas              (key,)                 (expected or None, new or None) whether it swapped
-    batch            the keys, in order     a value or None for each key    None
-    scan             ()                     (start, stop)                   tuple of :class:`Page`
-    create_ranges    ()                     (start, end) of each range      (created, existing)
-    ===============  =====================  ==============================  ===============================
+    ===============  ====================  ===============================  ===============================
+    kind             keys                  arguments                        result if OK
+    ===============  ====================  ===============================  ===============================
+    put              (key,)                (value,)                         None
+    get, stale_get   (key,)                ()                               value or None
+    delete           (key,)                ()                               whether it was there
+    cas              (key,)                (expected or None, new or None)  whether it swapped
+    batch            the keys, in order    a value or None for each key     None
+    scan             ()                    (start, stop, reverse, limit)    tuple of (key, value)
+    create_ranges    ()                    (start, end) of each range       (created, existing)
+    ===============  ====================  ===============================  ===============================
+
+    ``stop``, ``end`` and ``limit`` may be None: no bound.
     """
 
     id: int
@@ -94,8 +86,6 @@ class Operation:
     result: Any = None
     error: str = ""
     """What else but OK the caller was told."""
-    commands: list[bytes] = field(default_factory=list)
-    """The data of every entry that was ever proposed for it, one for each attempt; empty if not recorded."""
 
     @property
     def writes(self) -> bool:
