@@ -10,6 +10,7 @@ from multiraft.raft import (
     Message,
     MsgType,
     ProgressState,
+    RawNode,
     Snapshot,
     SnapshotTemporarilyUnavailable,
     Storage,
@@ -19,6 +20,7 @@ from tests.raft.harness import (
     Group,
     acknowledge,
     drain,
+    lead,
     of_type,
     replica,
     replicating,
@@ -134,12 +136,19 @@ def test_snapshot_that_is_not_ready_yet_is_asked_for_again(times: int):
     assert group.nodes[3].raft.log.last_index() == 10
 
 
-def test_no_snapshot_for_a_member_that_is_not_heard_of():
-    raw = replicating(replica(storage_with([1] * 9)))
+def leader_of_ten_without(silent: int) -> RawNode:
+    """A leader with ten entries and a snapshot of them, which has not heard of `silent` in its term."""
+    raw = lead(replica(storage_with([1] * 9)))
+    acknowledge(raw, 10, *({2, 3} - {silent}))
+    drain(raw)
     storage_of(raw).create_snapshot(10, ConfState((1, 2, 3)), b"")
+    return raw
+
+
+def test_no_snapshot_for_a_member_that_is_not_heard_of():
+    raw = leader_of_ten_without(3)
     storage_of(raw).compact(10)
     progress = raw.raft.tracker.progress[3]
-    progress.match, progress.next, progress.recent_active = 0, 1, False
     progress.become_probe()
     replication.send_append(raw.raft, 3, progress)
     assert drain(raw) == []
@@ -150,11 +159,9 @@ def test_no_snapshot_for_a_member_that_is_not_heard_of():
 
 def test_follower_catches_up_from_a_snapshot_older_than_the_one_pending():
     """Whatever index it was restored at: if the log goes on from there, so does the leader."""
-    raw = replicating(replica(storage_with([1] * 9)))
-    storage_of(raw).create_snapshot(10, ConfState((1, 2, 3)), b"")
+    raw = leader_of_ten_without(3)
     storage_of(raw).compact(5)
     progress = raw.raft.tracker.progress[3]
-    progress.match, progress.next = 0, 1
     progress.become_snapshot(10)
     acknowledge(raw, 5, 3)
     assert progress.state is ProgressState.REPLICATE

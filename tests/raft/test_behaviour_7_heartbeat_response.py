@@ -62,8 +62,10 @@ def test_answer_ends_probing_of_a_follower_that_lacks_nothing():
 
 
 def test_answer_is_no_reason_to_send_while_a_snapshot_is_pending():
-    raw = replicating(replica())
-    raw.raft.tracker.progress[2].become_snapshot(11)
+    raw = lead(replica())
+    acknowledge(raw, 1, 3)
+    drain(raw)
+    raw.raft.tracker.progress[2].become_snapshot(1)
     raw.step(Message(MsgType.HEARTBEAT_RESP, 1, 2, raw.raft.term))
     assert drain(raw) == []
 

@@ -1,89 +1,93 @@
-"""Every invariant catches the state that it forbids."""
+"""Every assertion of `invariants` notices a state that it forbids; none is there without such a state."""
 
-from collections.abc import Callable
+import ast
+import inspect
+import re
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from multiraft.raft import ConfState, Entry, RawNode, Role, invariants
-from tests.raft.harness import replica, replicating, storage_with
+from multiraft.raft import ConfState, Entry, MemoryStorage, RawNode, invariants
+from multiraft.raft.log import RaftLog
+from tests.raft.damages import DAMAGES, GOOD, Damage
 
 
-def leader() -> RawNode:
-    raw = replicating(replica(storage_with([1, 1])))
-    raw.propose(b"x")
-    return raw
+def failing_line(check: Callable[[], None], words: str) -> int:
+    """The line of the assertion that says `words`."""
+    with pytest.raises(AssertionError, match=re.escape(words)) as caught:
+        check()
+    return caught.traceback[-1].lineno + 1
 
 
-def break_positions(raw: RawNode) -> None:
-    raw.raft.log.applying = raw.raft.log.committed + 1
+def line_of(damage: Damage) -> int:
+    raw = damage.make()
+    damage.do(raw.raft)
+    return failing_line(lambda: invariants.check(raw), damage.words)
 
 
-def break_acknowledged(raw: RawNode) -> None:
-    raw.raft.acknowledged = 99
+@pytest.mark.parametrize("make", GOOD)
+def test_good_states_pass(make: Callable[[], RawNode]):
+    raw = make()
+    invariants.check(raw)
+    invariants.check_whole_log(raw.raft.log)
 
 
-def break_unstable_indexes(raw: RawNode) -> None:
-    raw.raft.log.unstable.entries = [Entry(1, 77)]
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.words.replace(" ", "-"))
+def test_bad_state_is_noticed(damage: Damage):
+    line_of(damage)
 
 
-def break_unstable_terms(raw: RawNode) -> None:
-    unstable = raw.raft.log.unstable
-    unstable.entries = [Entry(9, unstable.offset)]
+class Lossy(MemoryStorage):
+    """A storage of two entries that serves only the first one, or the wrong ones."""
+
+    served: tuple[Entry, ...] = (Entry(1, 1),)
+
+    def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
+        return self.served
 
 
-def break_unstable_gap(raw: RawNode) -> None:
-    unstable = raw.raft.log.unstable
-    unstable.entries = []
-    unstable.offset = unstable.offset_in_progress = 77
+def whole_log(*served: Entry) -> Callable[[], None]:
+    storage = Lossy(ConfState((1,)))
+    storage.append([Entry(1, 1), Entry(1, 2)])
+    storage.served = served
+    log = RaftLog(storage)
+    return lambda: invariants.check_whole_log(log)
 
 
-def break_leader(raw: RawNode) -> None:
-    raw.raft.lead = 2
+class Vanishing(MemoryStorage):
+    """A storage that is compacted while it is read."""
+
+    def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
+        self.compact(2)
+        return super().entries(low, high, max_size)
 
 
-def break_follower(raw: RawNode) -> None:
-    raw.raft.role = Role.FOLLOWER
+def vanishing_log() -> None:
+    storage = Vanishing(ConfState((1,)))
+    storage.append([Entry(1, 1), Entry(1, 2)])
+    invariants.check_whole_log(RaftLog(storage))
 
 
-def break_candidate(raw: RawNode) -> None:
-    raw.raft.role, raw.raft.lead, raw.raft.vote = Role.CANDIDATE, 0, 2
+WHOLE_LOGS = [
+    (whole_log(Entry(1, 1)), "a hole in [1, 2]"),
+    (whole_log(Entry(1, 1), Entry(1, 7)), "entry 7 stands at 2"),
+    (whole_log(Entry(2, 1), Entry(1, 2)), "term 1 at 2 follows term 2"),
+]
 
 
-def break_members(raw: RawNode) -> None:
-    del raw.raft.tracker.progress[3]
+@pytest.mark.parametrize(("check", "words"), [*WHOLE_LOGS, (vanishing_log, "a hole in [0, 2]: index 1")])
+def test_bad_log_is_noticed(check: Callable[[], None], words: str):
+    failing_line(check, words)
 
 
-def break_parts(raw: RawNode) -> None:
-    raw.raft.tracker.conf = ConfState((1, 2, 3), learners=(3,))
-
-
-def break_learner(raw: RawNode) -> None:
-    raw.raft.tracker.progress[3].is_learner = True
-
-
-def break_match(raw: RawNode) -> None:
-    raw.raft.tracker.progress[2].match = raw.raft.tracker.progress[2].next
-
-
-def break_next(raw: RawNode) -> None:
-    raw.raft.tracker.progress[2].next = 99
-
-
-def break_window(raw: RawNode) -> None:
-    raw.raft.tracker.progress[2].state = raw.raft.tracker.progress[2].state.PROBE
-
-
-BREAKS = [value for name, value in sorted(globals().items()) if name.startswith("break_")]
-
-
-def test_good_states_pass():
-    invariants.check(leader())
-    invariants.check(replica())
-
-
-@pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
-def test_bad_state_is_caught(damage: Callable[[RawNode], None]):
-    raw = leader()
-    damage(raw)
-    with pytest.raises(AssertionError):
-        invariants.check(raw)
+def test_every_assertion_has_its_damage():
+    """An assertion that nothing can trip would look like a check and be none."""
+    tripped = {line_of(damage) for damage in DAMAGES}
+    tripped |= {failing_line(check, words) for check, words in WHOLE_LOGS}
+    asserts = [
+        range(node.lineno, (node.end_lineno or 0) + 1)
+        for node in ast.walk(ast.parse(inspect.getsource(invariants)))
+        if isinstance(node, ast.Assert)
+    ]
+    idle = [lines.start for lines in asserts if not tripped & set(lines)]
+    assert not idle, f"nothing trips the assertions at lines {idle} of invariants.py"

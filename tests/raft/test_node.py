@@ -16,7 +16,17 @@ from multiraft.raft import (
     Snapshot,
     SoftState,
 )
-from tests.raft.harness import drain, handle, persist, replica, replicating, storage_of, storage_with
+from tests.raft.harness import (
+    acknowledge,
+    drain,
+    handle,
+    lead,
+    persist,
+    replica,
+    replicating,
+    storage_of,
+    storage_with,
+)
 
 # -- the contract ----------------------------------------------------------------------------------------
 
@@ -224,9 +234,10 @@ def test_storage_part_in_the_words_of_the_reference():
 # -- reports ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ok", "next_"), [(True, 12), (False, 2)])
+@pytest.mark.parametrize(("ok", "next_"), [(True, 12), (False, 1)])
 def test_snapshot_report_ends_waiting(ok: bool, next_: int):
-    raw = replicating(replica())
+    raw = lead(replica(storage_with([1] * 10)))
+    acknowledge(raw, 11, 3)
     progress = raw.raft.tracker.progress[2]
     progress.become_snapshot(11)
     raw.report_snapshot(2, ok=ok)
