@@ -1,0 +1,66 @@
+"""Valid inputs of the C targets, as their files in ``csrc/`` describe them."""
+
+from struct import pack
+
+from tests.native import models
+
+ENTRIES: list[models.Entry] = [(3, 7, 0, b"first"), (3, 8, 1, b""), (4, 9, 255, b"a longer payload")]
+PLAIN, MENDED, SNAPSHOT = 0, 1, 2
+
+
+def message(index: int, entries: list[models.Entry], extra: bytes) -> models.Message:
+    """One row with a body."""
+    return (100 + index, 2, 1, 3, index % 2 == 1, 5, 4, 6, 5, 0, entries, extra)
+
+
+def payload(*messages: models.Message) -> bytes:
+    """What stands behind the header of a frame."""
+    return models.encode_messages(77, list(messages))[24:]
+
+
+def frames() -> list[bytes]:
+    """Headers of every size, and numbers to seal."""
+    sealed = [models.seal(kind, bytes(size))[:24] for kind, size in ((1, 0), (2, 100), (255, 70000))]
+    numbers = [pack("<QQI", kind, length, 9) for kind, length in ((2, 5), (0, 5), (2, 67239937))]
+    return [*(bytes([mode]) + one for one in sealed for mode in (0, 1)), *(b"\x02" + one for one in numbers)]
+
+
+def runs() -> list[bytes]:
+    """One entry, several, and the largest indexes."""
+    found = [ENTRIES, ENTRIES[2:], [(1, 2**64 - 1, 0, b"last")], [(2**64 - 1, 0, 0, b"")]]
+    return [bytes([mode]) + models.encode_run(one) for one in found for mode in (PLAIN, MENDED)]
+
+
+def messages() -> list[bytes]:
+    """No row, one, and several with runs, extra bytes and both."""
+    several = [message(0, ENTRIES[:1], b""), message(1, [], b"context"), message(2, ENTRIES, b"x")]
+    found = [payload(), payload(several[0]), payload(several[1]), payload(*several)]
+    return [bytes([mode]) + one for one in found for mode in (PLAIN, MENDED, SNAPSHOT)]
+
+
+def checksums() -> list[bytes]:
+    """Lengths around the eight bytes of a step."""
+    return [pack("<IBH", seed, seed % 16, size // 2) + bytes(range(size)) for seed, size in enumerate((0, 7, 8, 33))]
+
+
+def windows() -> list[bytes]:
+    """Filled and emptied, grown ahead, reset, and made up."""
+    add, any_, free, first, reset, grow = range(6)
+    return [
+        bytes([0, 4, 0, *[add, 0, 5] * 5, free, 2, *[add, 0, 1] * 3, first, reset, *[add, 0, 9] * 2]),
+        bytes([0, 8, 20, grow, 6, *[add, 1, 9] * 3, any_, *b"\xff" * 10, free, 0]),
+        bytes([1, 4, 8, 3, 3]) + pack("<QB", 30, 50) + bytes([1, 10, 0, 2, 10, 0, 3, 10, 0, 4, 10, 0, 1, 3]),
+    ]
+
+
+def columns_of_runs() -> list[bytes]:
+    """Columns that add up, and some that do not."""
+    rows = bytes([1, 0, 5, 1, 3, 7, 1, 2]) * 4
+    return [pack("<BBBHB", 3, 4, 20, 300, mode) + bytes([2, 0, 2]) + rows + bytes(30) for mode in range(4)]
+
+
+def numbers_of_messages() -> list[bytes]:
+    """Rows that add up, and some that do not."""
+    rows = pack("<HBB", 259, 60, 3) + pack("<HBB", 3, 0, 9)
+    body = models.encode_run(ENTRIES) + b"extra bytes"
+    return [pack("<BHHBB", 2, 1000, 500, 2, mode) + rows + body for mode in range(4)]
