@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from multiraft.raft import membership
+from multiraft.raft.confchange import Change
 from multiraft.raft.describe import describe_conf, describe_progress, describe_quorum
 from multiraft.raft.errors import ConfChangeError
 from multiraft.raft.inflights import Inflights
@@ -79,10 +80,11 @@ class Changer:
         """``simple``, ``enter-joint autoleave=true``, ``leave-joint``, with input ``v1 l2 r3``."""
         command = {"simple": self._simple, "enter-joint": self._enter_joint, "leave-joint": self._leave_joint}
         try:
-            act: Callable[[Block], membership.Members] | None = command.get(block.command)
+            changes = list(parse_changes(block.input))
+            act: Callable[[Block, list[Change]], membership.Members] | None = command.get(block.command)
             if act is None:
                 return "unknown command"
-            self.conf, self.progress = act(block)
+            self.conf, self.progress = act(block, changes)
         except (CommandError, ConfChangeError) as error:
             return str(error)
         finally:
@@ -93,19 +95,16 @@ class Changer:
     def _new_progress(self) -> Progress:
         return Progress(max(self.last_index, 1), Inflights(10), recent_active=True)
 
-    def _simple(self, block: Block) -> membership.Members:
-        return membership.simple(
-            self.conf, self.progress, list(parse_changes(block.input)), self._new_progress
-        )
+    def _simple(self, _: Block, changes: list[Change]) -> membership.Members:
+        return membership.simple(self.conf, self.progress, changes, self._new_progress)
 
-    def _enter_joint(self, block: Block) -> membership.Members:
-        changes = list(parse_changes(block.input))
+    def _enter_joint(self, block: Block, changes: list[Change]) -> membership.Members:
         auto_leave = boolean(block.value("autoleave", "false"))
         return membership.enter_joint(
             self.conf, self.progress, changes, self._new_progress, auto_leave=auto_leave
         )
 
-    def _leave_joint(self, block: Block) -> membership.Members:
-        if list(parse_changes(block.input)):
+    def _leave_joint(self, _: Block, changes: list[Change]) -> membership.Members:
+        if changes:
             raise CommandError("this command takes no input")
         return membership.leave_joint(self.conf, self.progress, self._new_progress)

@@ -1,8 +1,14 @@
 """Reads and rewrites scripts in the data-driven format: a command, its input, and what it prints."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+
+SEPARATOR = "----"
+
+
+class MalformedScript(ValueError):
+    """A script that cannot be read; the text says where and why."""
 
 
 @dataclass
@@ -30,62 +36,81 @@ class Block:
         return (self.values(name) or [default])[0]
 
 
-SEPARATOR = "----"
+def read_script(path: Path) -> str:
+    """The text of a script, with lines that end in a newline only."""
+    try:
+        return path.read_bytes().decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise MalformedScript(f"not text in UTF-8: {error}") from error
 
 
 def parse_arguments(text: str) -> list[tuple[str, list[str]]]:
     """The words of a command line behind the command: bare, ``key=value`` or ``key=(value, value)``."""
     arguments: list[tuple[str, list[str]]] = []
-    position = 0
-    while match := re.compile(r"\s*([^\s=]+)").match(text, position):
-        key, position = match[1], match.end()
+    rest = text.strip()
+    while rest:
+        end = min((at for at in (rest.find(" "), rest.find("=")) if at >= 0), default=len(rest))
+        key, rest = rest[:end], rest[end:]
+        if not key:
+            raise MalformedScript(f"a value without a name in {text!r}")
         values: list[str] = []
-        if text.startswith("=", position):
-            values, position = _parse_values(text, position + 1)
+        if rest.startswith("=("):
+            values, rest = _parse_list(rest[2:])
+        elif rest.startswith("="):
+            value, _, rest = rest[1:].partition(" ")
+            values = [value]
         arguments.append((key, values))
+        rest = rest.strip()
     return arguments
 
 
-def _parse_values(text: str, position: int) -> tuple[list[str], int]:
-    if not text.startswith("(", position):
-        match = re.compile(r"\S*").match(text, position)
-        assert match is not None
-        return [match[0]], match.end()
-    depth, start, values = 1, position + 1, []
-    for end in range(start, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[end], 0)
-        if depth == 0 or (depth == 1 and text[end] == ","):
-            values.append(text[start:end].strip())
+def _parse_list(text: str) -> tuple[list[str], str]:
+    """The values up to the parenthesis that closes the list, and the text behind it."""
+    depth, start, values = 1, 0, []
+    for end, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0 or (depth == 1 and character == ","):
+            values.append(text[start:end].lstrip(" ") if values else text[start:end])
             start = end + 1
         if depth == 0:
-            return ([] if values == [""] else values), end + 1
-    raise ValueError(f"unbalanced parentheses in {text!r}")
+            return ([] if values == [""] else values), text[end + 1 :]
+    raise MalformedScript(f"unbalanced parentheses in {'(' + text!r}")
 
 
 def parse(text: str) -> Iterator[Block | str]:
-    """The blocks of a script, and the lines between them as they are."""
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
+    """The blocks of a script, and the lines between them as they are. `MalformedScript` where it is one."""
+    lines = text.removesuffix("\n").split("\n")
     position = 0
     while position < len(lines):
         if not lines[position].strip() or lines[position].lstrip().startswith("#"):
             yield lines[position]
             position += 1
             continue
-        start = position
-        directive = lines[position].rstrip()
-        while directive.endswith("\\"):
-            position += 1
-            directive = directive[:-1].rstrip() + " " + lines[position].strip()
-        command, _, rest = directive.strip().partition(" ")
-        position += 1
-        separator = lines.index(SEPARATOR, position)
-        block = Block(command, parse_arguments(rest), start + 1)
-        block.input = "\n".join(lines[position:separator]).strip()
-        block.source = lines[start : separator + 1]
-        block.expected, position = _expected(lines, separator + 1)
+        try:
+            block, position = _block(lines, position)
+        except MalformedScript as error:
+            raise MalformedScript(f"line {position + 1}: {error}") from None
         yield block
+
+
+def _block(lines: list[str], start: int) -> tuple[Block, int]:
+    """The block that begins at `start`, and the position behind it."""
+    position, directive = start, lines[start].strip()
+    while directive.endswith("\\") and position + 1 < len(lines):
+        position += 1
+        directive = directive[:-1].strip() + " " + lines[position].strip()
+    if directive == SEPARATOR:
+        raise MalformedScript(f"{SEPARATOR} without a command before it")
+    command, _, rest = directive.partition(" ")
+    try:
+        separator = lines.index(SEPARATOR, position + 1)
+    except ValueError:
+        raise MalformedScript(f"no {SEPARATOR} behind the command {command!r}") from None
+    block = Block(command, parse_arguments(rest), start + 1)
+    block.input = "\n".join(lines[position + 1 : separator]).strip()
+    block.source = lines[start : separator + 1]
+    block.expected, position = _expected(lines, separator + 1)
+    return block, position
 
 
 def _expected(lines: list[str], position: int) -> tuple[str, int]:
@@ -93,10 +118,10 @@ def _expected(lines: list[str], position: int) -> tuple[str, int]:
     if position < len(lines) and lines[position] == SEPARATOR:  # the doubled form: may hold blank lines
         for end in range(position + 1, len(lines) - 1):
             if lines[end] == lines[end + 1] == SEPARATOR:
-                behind = end + 2
-                behind += behind < len(lines) and not lines[behind].strip()
-                return "\n".join(lines[position + 1 : end]), behind
-        raise ValueError(f"line {position + 1}: output between doubled separators does not end")
+                if end + 2 < len(lines) and lines[end + 2].strip():
+                    raise MalformedScript("no blank line behind output between doubled separators")
+                return "\n".join(lines[position + 1 : end]), min(end + 3, len(lines))
+        raise MalformedScript("output between doubled separators does not end")
     end = position
     while end < len(lines) and lines[end].strip():
         end += 1

@@ -13,7 +13,7 @@ from multiraft.raft.describe import (
     describe_ready,
 )
 from multiraft.raft.entry import Entry
-from multiraft.raft.errors import RaftError
+from multiraft.raft.errors import PeerNotFound, ProposalDropped
 from multiraft.raft.ids import LOCAL_APPEND, LOCAL_APPLY
 from multiraft.raft.messages import Message
 from multiraft.raft.node import RawNode
@@ -95,7 +95,9 @@ class Environment:
         try:
             yield
         finally:
-            body = "".join(f"  {line}\n" for line in self.output.splitlines())
+            body = "".join(
+                f"  {line}\n" for line in self.output.removesuffix("\n").split("\n") if self.output
+            )
             self.output = before + body
 
     def set_level(self, name: str) -> None:
@@ -105,8 +107,10 @@ class Environment:
 
     # -- nodes --------------------------------------------------------------------------------------------
 
-    def node(self, word: str) -> Node:
-        return self.nodes[unsigned(word) - 1]
+    def node(self, id_: int) -> Node:
+        if not 0 < id_ <= len(self.nodes):
+            raise LookupError(f"there is no node {id_}, only {len(self.nodes)} have been added")
+        return self.nodes[id_ - 1]
 
     def named(self, block: Block) -> list[int]:
         return [unsigned(word) for word in block.words()]
@@ -123,7 +127,7 @@ class Environment:
                     act(id_)
 
     def process_ready(self, id_: int) -> None:
-        node = self.nodes[id_ - 1]
+        node = self.node(id_)
         is_async = node.config.async_storage_writes
         ready = node.raw.ready()
         self.write(describe_ready(ready, id_, async_storage_writes=is_async) + "\n")
@@ -144,7 +148,7 @@ class Environment:
         node.raw.advance()
 
     def process_append(self, id_: int) -> None:
-        node = self.nodes[id_ - 1]
+        node = self.node(id_)
         if not node.append_work:
             self.write("no append work to perform")
             return
@@ -154,7 +158,7 @@ class Environment:
         self._respond(m)
 
     def process_apply(self, id_: int) -> None:
-        node = self.nodes[id_ - 1]
+        node = self.node(id_)
         if not node.apply_work:
             self.write("no apply work to perform")
             return
@@ -191,22 +195,22 @@ class Environment:
             self.write(("dropped: " if drop else "") + describe_message(m) + "\n")
             if not drop:
                 try:
-                    self.nodes[to - 1].raw.step(m)
-                except RaftError as error:
+                    self.node(to).raw.step(m)
+                except (PeerNotFound, ProposalDropped) as error:
                     self.write(describe_error(error) + "\n")
         return len(due)
 
     def stabilize(self, ids: list[int]) -> None:
         """Round after round of Readys, messages and storage work, until a round finds nothing to do."""
         steps: list[tuple[str, Callable[[int], bool], Callable[[int], object]]] = [
-            ("handling Ready", lambda id_: self.nodes[id_ - 1].raw.has_ready(), self.process_ready),
+            ("handling Ready", lambda id_: self.node(id_).raw.has_ready(), self.process_ready),
             ("receiving messages", lambda id_: bool(self.queued(id_)), self.deliver),
             (
                 "processing append thread",
-                lambda id_: bool(self.nodes[id_ - 1].append_work),
+                lambda id_: bool(self.node(id_).append_work),
                 self._all_appends,
             ),
-            ("processing apply thread", lambda id_: bool(self.nodes[id_ - 1].apply_work), self._all_applies),
+            ("processing apply thread", lambda id_: bool(self.node(id_).apply_work), self._all_applies),
         ]
         busy = True
         while busy:
@@ -220,9 +224,9 @@ class Environment:
                             act(id_)
 
     def _all_appends(self, id_: int) -> None:
-        while self.nodes[id_ - 1].append_work:
+        while self.node(id_).append_work:
             self.process_append(id_)
 
     def _all_applies(self, id_: int) -> None:
-        while self.nodes[id_ - 1].apply_work:
+        while self.node(id_).apply_work:
             self.process_apply(id_)

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from multiraft.raft.confchange import ConfChange, Transition
 from multiraft.raft.config import Config, ReadOnly
 from multiraft.raft.describe import (
+    MESSAGE_NAMES,
     ROLE_NAMES,
     describe_entry,
     describe_error,
     describe_message,
+    describe_payload,
     describe_progress,
 )
-from multiraft.raft.errors import RaftError
+from multiraft.raft.errors import Compacted, ProposalDropped
 from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.node import RawNode
 from multiraft.raft.state import ConfState, Snapshot
@@ -35,7 +37,10 @@ class Interaction:
         self.env = Environment()
 
     def run(self, block: Block) -> str:
-        """Carry out one command; returns what it prints, a returned error last."""
+        """Carry out one command; returns what it prints, a returned error last.
+
+        Raises whatever the reference would panic with, and what is wrong with the command itself.
+        """
         env = self.env
         env.output = ""
         command = COMMANDS.get(block.command)
@@ -45,21 +50,26 @@ class Interaction:
             command(env, block)
         except CommandError as error:
             env.output += str(error)
-        except RaftError as error:
+        except (ProposalDropped, Compacted) as error:
             env.output += describe_error(error)
         return env.output or "ok"
+
+
+def numbered(env: Environment, word: str) -> Node:
+    """The node that a command names first."""
+    return env.node(unsigned(word))
 
 
 def add_nodes(env: Environment, block: Block) -> None:
     """``add-nodes 3 voters=(1,2,3) learners=(4) index=10 inflight=3 prevote=true``."""
     voters, learners = (tuple(map(unsigned, block.values(name) or ())) for name in ("voters", "learners"))
     index = unsigned(block.value("index", "0"))
+    read_only = block.value("read-only", "safe")
+    if read_only not in {option.value for option in ReadOnly}:
+        raise CommandError(f"invalid read-only option {describe_payload(read_only.encode())}")
     bootstrap = any(block.values(name) is not None for name in ("voters", "learners", "index"))
     if bootstrap and index <= 1:
         raise CommandError("index must be specified as > 1 due to bootstrap")
-    read_only = block.value("read-only", "safe")
-    if read_only not in {option.value for option in ReadOnly}:
-        raise CommandError(f'invalid read-only option "{read_only}"')
     for _ in range(unsigned(block.words()[0])):
         storage = AppenderStorage()
         if bootstrap:
@@ -87,13 +97,13 @@ def add_nodes(env: Environment, block: Block) -> None:
 
 def campaign(env: Environment, block: Block) -> None:
     """``campaign 1``."""
-    env.node(block.words()[0]).raw.campaign()
+    numbered(env, block.words()[0]).raw.campaign()
 
 
 def propose(env: Environment, block: Block) -> None:
     """``propose 1 data``."""
     id_, data = (key for key, _ in block.arguments[:2])
-    env.node(id_).raw.propose(data.encode())
+    numbered(env, id_).raw.propose(data.encode())
 
 
 def propose_conf_change(env: Environment, block: Block) -> None:
@@ -110,26 +120,28 @@ def propose_conf_change(env: Environment, block: Block) -> None:
             else:
                 transition = TRANSITIONS[value]
     change = ConfChange(tuple(parse_changes(block.input)), transition)
-    env.node(block.arguments[0][0]).raw.propose_conf_change(change, v1=v1)
+    if v1 and (len(change.changes) > 1 or transition is not Transition.AUTO):
+        raise CommandError("v1 conf change can only have one operation and no transition")
+    numbered(env, block.arguments[0][0]).raw.propose_conf_change(change, v1=v1)
 
 
 def tick_election(env: Environment, block: Block) -> None:
     """``tick-election 1``."""
-    node = env.node(block.words()[0])
+    node = numbered(env, block.words()[0])
     for _ in range(node.config.election_tick):
         node.raw.tick()
 
 
 def tick_heartbeat(env: Environment, block: Block) -> None:
     """``tick-heartbeat 1``."""
-    node = env.node(block.words()[0])
+    node = numbered(env, block.words()[0])
     for _ in range(node.config.heartbeat_tick):
         node.raw.tick()
 
 
 def set_election_timeout(env: Environment, block: Block) -> None:
     """``set-randomized-election-timeout 1 timeout=5``."""
-    node = env.node(block.words()[0])
+    node = numbered(env, block.words()[0])
     node.raw.raft.randomized_election_timeout = unsigned(block.value("timeout"))
 
 
@@ -151,6 +163,8 @@ def process_apply_thread(env: Environment, block: Block) -> None:
 def deliver_msgs(env: Environment, block: Block) -> None:
     """``deliver-msgs 1 2 drop=(3) type=MsgApp``."""
     kind = block.value("type")
+    if kind not in ("", *MESSAGE_NAMES.values()):
+        raise ValueError(f"unknown message type {kind!r}")
     count = 0
     for key, values in block.arguments:
         if not values:
@@ -179,7 +193,7 @@ def log_level(env: Environment, block: Block) -> None:
 
 def raft_log(env: Environment, block: Block) -> None:
     """``raft-log 1``."""
-    storage = env.node(block.words()[0]).storage
+    storage = numbered(env, block.words()[0]).storage
     first, last = storage.first_index(), storage.last_index()
     if last < first:
         env.write(f"log is empty: first index={first}, last index={last}")
@@ -199,40 +213,40 @@ def raft_state(env: Environment, _block: Block) -> None:
 
 def show_status(env: Environment, block: Block) -> None:
     """``status 1``."""
-    for id_, progress in env.node(block.words()[0]).raw.status().progress.items():
+    for id_, progress in numbered(env, block.words()[0]).raw.status().progress.items():
         env.write(f"{id_}: {describe_progress(progress)}\n")
 
 
 def compact(env: Environment, block: Block) -> None:
     """``compact 1 17``."""
-    env.node(block.words()[0]).storage.compact(unsigned(block.words()[1]))
+    numbered(env, block.words()[0]).storage.compact(unsigned(block.words()[1]))
     raft_log(env, block)
 
 
 def transfer_leadership(env: Environment, block: Block) -> None:
     """``transfer-leadership from=1 to=4``."""
-    env.node(block.value("from")).raw.transfer_leadership(unsigned(block.value("to")))
+    numbered(env, block.value("from")).raw.transfer_leadership(unsigned(block.value("to")))
 
 
 def forget_leader(env: Environment, block: Block) -> None:
     """``forget-leader 1``."""
-    env.node(block.words()[0]).raw.forget_leader()
+    numbered(env, block.words()[0]).raw.forget_leader()
 
 
 def report_unreachable(env: Environment, block: Block) -> None:
     """``report-unreachable 1 2``."""
-    if len(block.arguments) != 2 or len(block.words()) != 2:
+    if len(block.words()) != 2:
         raise CommandError(
             "must specify exactly two node indexes: node on which to report, and reported node"
         )
     reporter, reported = block.words()
-    env.node(reporter).raw.report_unreachable(unsigned(reported))
+    numbered(env, reporter).raw.report_unreachable(numbered(env, reported).config.id)
 
 
 def send_snapshot(env: Environment, block: Block) -> None:
     """``send-snapshot 1 3``."""
     from_, to = env.named(block)
-    node = env.nodes[from_ - 1]
+    node = env.node(from_)
     term = node.raw.basic_status().hard_state.term
     m = Message(MsgType.SNAP, to, from_, term, snapshot=node.storage.snapshot())
     env.messages.append(m)

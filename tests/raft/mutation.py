@@ -15,6 +15,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,12 +44,13 @@ def run(folder: Path, *command: str) -> int:
 
 def prove(folder: Path) -> None:
     """The tests must pass on the copy, and fail once the copy is broken: then it is what they import."""
-    if run(folder, "cosmic-ray", "baseline", SETTINGS):
+    command = tomllib.loads((folder / SETTINGS).read_text())["cosmic-ray"]["test-command"].split()
+    if run(folder, *command):
         sys.exit("the tests fail without any mutant")
     victim = folder / "raft" / "quorum.py"
     text = victim.read_text()
     victim.write_text(text.replace("len(voters) // 2 + 1", "len(voters) // 2"))
-    survived = run(folder, "cosmic-ray", "baseline", SETTINGS) == 0
+    survived = run(folder, *command) == 0
     victim.write_text(text)
     if survived:
         sys.exit("a majority of half the voters passes the tests: they do not import the copy")
@@ -99,7 +101,9 @@ def report(folder: Path) -> int:
             "SELECT module_path, operator_name, start_pos_row, test_outcome, diff FROM mutation_specs "
             "LEFT JOIN work_results USING (job_id) ORDER BY module_path, start_pos_row, operator_name"
         ).fetchall()
-    drawn, killed, missing = Counter(), Counter(), 0
+    drawn: Counter[str] = Counter()
+    killed: Counter[str] = Counter()
+    missing = 0
     for module, operator, row, outcome, diff in results:
         drawn[module] += 1
         missing += outcome is None

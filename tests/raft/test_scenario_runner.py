@@ -1,13 +1,17 @@
-"""The scenario runner itself: the format, normalisation, rewriting, and its exit status."""
+"""The scenario runner itself: the format of scripts, what is compared, rewriting, and how a run ends."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.raft.datadriven import Block, parse, parse_arguments, rewrite
+from tests.raft.datadriven import Block, MalformedScript, parse, parse_arguments, rewrite
 from tests.raft.interaction import Interaction
 from tests.raft.scenarios import find, main, normal
 
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """# A comment.
 
 add-nodes 1 voters=(1) index=3
@@ -27,59 +31,146 @@ raft-state
 ----
 1: StateLeader (Voter) Term:1 Lead:1
 """
+WRONG = "vote cfg=(1) votes=(y)\n----\nVoteLost\n"
+RIGHT = "vote cfg=(1) votes=(y)\n----\nVoteWon\n"
+
+
+def blocks_of(text: str) -> list[Block]:
+    return [part for part in parse(text) if isinstance(part, Block)]
+
+
+# -- the format ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "arguments"),
     [
         ("1 2", [("1", []), ("2", [])]),
-        ("a=b c", [("a", ["b"]), ("c", [])]),
+        ("a=b  c", [("a", ["b"]), ("c", [])]),
         ("a=(1, 2,3) b=", [("a", ["1", "2", "3"]), ("b", [""])]),
+        ("b= a", [("b", [""]), ("a", [])]),
         ("a=(1 2 3)", [("a", ["1 2 3"])]),
         ("a=(f(1,2),3)", [("a", ["f(1,2)", "3"])]),
+        ("a=(1,,2)", [("a", ["1", "", "2"])]),
+        ("a=(1)b", [("a", ["1"]), ("b", [])]),
         ("drop=3", [("drop", ["3"])]),
+        ("a==b", [("a", ["=b"])]),
+        ("1 caf\u00e9,(x)\ty", [("1", []), ("caf\u00e9,(x)\ty", [])]),
+        ("", []),
     ],
 )
 def test_arguments(text: str, arguments: list[tuple[str, list[str]]]):
     assert parse_arguments(text) == arguments
 
 
-def test_unbalanced_parentheses_are_an_error():
-    with pytest.raises(ValueError, match="unbalanced"):
-        parse_arguments("a=(1,2")
+@pytest.mark.parametrize("text", ["a=(1,2", "a=(f(1)", "a=("])
+def test_unbalanced_parentheses_are_an_error(text: str):
+    with pytest.raises(MalformedScript, match="unbalanced"):
+        parse_arguments(text)
+
+
+def test_value_without_a_name_is_an_error():
+    with pytest.raises(MalformedScript, match="without a name"):
+        parse_arguments("1 =x")
+
+
+def test_bare_words_and_values_mix_in_any_order():
+    [block] = blocks_of("deliver-msgs 1 drop=(2, 3) 4 type=MsgApp\n----\n")
+    assert block.words() == ["1", "4"]
+    assert block.values("drop") == ["2", "3"]
+    assert block.value("type") == "MsgApp"
+    assert block.values("other") is None
 
 
 def test_blocks():
-    blocks = [part for part in parse(SCRIPT) if isinstance(part, Block)]
+    blocks = blocks_of(SCRIPT)
     assert [block.command for block in blocks] == ["add-nodes", "campaign", "stabilize", "raft-state"]
     assert blocks[1].words() == ["1"]
     assert blocks[0].values("voters") == ["1"]
     assert blocks[3].expected == "1: StateLeader (Voter) Term:1 Lead:1"
+    assert [block.line for block in blocks] == [3, 7, 12, 16]
 
 
-def test_input_may_hold_blank_lines_and_comments():
-    [block] = [
-        part for part in parse("propose-conf-change 1\n\n# v1\nv2\n\n----\nok\n") if isinstance(part, Block)
-    ]
-    assert block.input == "# v1\nv2"
+def test_line_is_continued_as_often_as_it_ends_in_a_backslash():
+    [block] = blocks_of("add-nodes \\\n  3 \\\n voters=(1, \\\n 2)  \n----\n")
+    assert block.words() == ["3"]
+    assert block.values("voters") == ["1", "2"]
+
+
+def test_input_may_hold_blank_lines_and_hash_marks():
+    [block] = blocks_of("propose-conf-change 1\n\n# v1\n\nv2  \n\n----\nok\n")
+    assert block.input == "# v1\n\nv2"
+
+
+def test_hash_mark_begins_a_comment_between_blocks_only():
+    blocks = blocks_of("  # before\na\n----\n# output\n\n# between\nb #word\n----\nok\n")
+    assert [(block.command, block.expected) for block in blocks] == [("a", "# output"), ("b", "ok")]
+    assert blocks[1].words() == ["#word"]
+
+
+def test_output_ends_at_a_line_of_blanks_or_at_the_end_of_the_file():
+    first, second = blocks_of("a\n----\n----x\none\n \t\nb\n----\ntwo")
+    assert first.expected == "----x\none"
+    assert second.expected == "two"
+
+
+def test_only_the_bare_separator_ends_the_input():
+    [block] = blocks_of("a\n ----\n-----\n---- x\n----\n")
+    assert block.input == "----\n-----\n---- x"
 
 
 def test_doubled_separator_holds_blank_lines():
-    text = "a\n----\n----\none\n\ntwo\n----\n----\n\nb\n----\nok\n"
-    first, second = (part for part in parse(text) if isinstance(part, Block))
-    assert first.expected == "one\n\ntwo"
+    text = "a\n----\n----\none\n\n----\ntwo\n----\n----\n\nb\n----\nok\n"
+    first, second = blocks_of(text)
+    assert first.expected == "one\n\n----\ntwo"
     assert second.command == "b"
-    assert rewrite(text, lambda block: {"a": "one\n\ntwo", "b": "ok"}[block.command]) == text
+    assert rewrite(text, lambda block: {"a": first.expected, "b": "ok"}[block.command]) == text
 
 
-def test_rewriting_what_is_right_changes_nothing():
-    assert rewrite(SCRIPT, Interaction().run) == SCRIPT
+def test_lines_may_end_as_windows_ends_them(tmp_path: Path):
+    (tmp_path / "quorum").mkdir()
+    (tmp_path / "quorum" / "a.txt").write_bytes(RIGHT.replace("\n", "\r\n").encode())
+    assert main([str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("campaign 1\nok\n", "line 1: no ---- behind the command 'campaign'"),
+        ("\n----\nok\n", "line 2: ---- without a command before it"),
+        ("# fine\nadd-nodes 3 voters=(1,2\n----\nok\n", "line 2: unbalanced parentheses"),
+        ("a =x\n----\nok\n", "line 1: a value without a name"),
+        ("a\n----\n----\none\n", "line 1: output between doubled separators does not end"),
+        ("a\n----\n----\none\n----\n----\nb\n", "line 1: no blank line behind output"),
+        ("# nothing but a comment\n", "no commands"),
+        ("", "no commands"),
+        (b"\xff\xfe", "not text in UTF-8"),
+    ],
+)
+def test_malformed_script_fails_and_says_where(
+    text: str | bytes, complaint: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    script = folder / "interaction" / "good.txt"
+    script.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert main([str(folder)]) == 1
+    output = capsys.readouterr().out
+    assert f"{script}: {complaint}" in output
+    assert "+VoteWon" in output  # the other script is run all the same
+    assert output.splitlines()[-1] == "0 passed, 2 failed"
+
+
+# -- what is compared ---------------------------------------------------------------------------------------
 
 
 def test_normal_output():
-    assert normal("INFO a\n  DEBUG b\nkept  \n  WARN c") == "kept"
-    assert normal("ERROR only") == "ok"
+    assert normal("INFO a\n  DEBUG b\nkept  \n  WARN c\nFATAL\n\tERROR d") == "kept"
+    assert normal("ERROR only") == normal("") == "ok"
     assert normal("INFORMATION stays") == "INFORMATION stays"
+    assert normal("info stays") == "info stays"
+    assert normal("  indented \t\nstays\n") == "  indented\nstays"
+
+
+# -- a run --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -87,89 +178,148 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "interaction").mkdir()
     (tmp_path / "interaction" / "good.txt").write_text(SCRIPT)
     (tmp_path / "quorum").mkdir()
-    (tmp_path / "quorum" / "bad.txt").write_text("vote cfg=(1) votes=(y)\n----\nVoteLost\n")
+    (tmp_path / "quorum" / "bad.txt").write_text(WRONG)
     return tmp_path
 
 
 def test_failing_block_is_shown_and_counted(folder: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(folder)]) == 1
     lines = capsys.readouterr().out.splitlines()
+    assert f"--- {folder}/quorum/bad.txt:1" in lines
     assert "-VoteLost" in lines
     assert "+VoteWon" in lines
     assert lines[-1] == "1 passed, 1 failed"
 
 
+def test_unknown_command_fails_unless_it_is_expected(folder: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("interaction", "quorum", "confchange"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "unknown.txt").write_text("nonsense\n----\nunknown command\n")
+    (folder / "quorum" / "bad.txt").write_text("nonsense\n----\nok\n")
+    assert main([str(folder)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "4 passed, 1 failed"
+
+
+def test_folder_decides_how_a_script_is_run(tmp_path: Path):
+    inner = tmp_path / "quorum" / "interaction"
+    inner.mkdir(parents=True)
+    (inner / "a.txt").write_text(RIGHT)
+    (inner / "notes.md").write_text("no script")
+    assert find(tmp_path) == [inner / "a.txt"]
+    assert main([str(tmp_path)]) == 0
+
+
+def test_error_inside_the_core_fails_its_script_only(folder: Path, capsys: pytest.CaptureFixture[str]):
+    # A configuration without voters cannot be applied: the reference panics there.
+    script = folder / "interaction" / "good.txt"
+    script.write_text(
+        "add-nodes 1 voters=(1) index=3\n----\nok\n\ncampaign 1\n----\nok\n\n"
+        "stabilize log-level=none\n----\nok\n\npropose-conf-change 1 v1=true\nr1\n----\nok\n\n"
+        "stabilize log-level=none\n----\nremoved all voters\n\nlog-level nothing\n----\nok\n"
+    )
+    assert main([str(folder)]) == 1
+    output = capsys.readouterr().out
+    assert f"{script}:18: 'stabilize' raised" in output
+    assert "ConfChangeError: removed all voters" in output
+    assert "+log levels must be" in output  # what follows is run all the same
+    assert output.splitlines()[-1] == "0 passed, 2 failed"
+
+
+@pytest.mark.parametrize(
+    "command", ["campaign 0", "campaign 2", "stabilize 2", "status 2", "process-ready 0"]
+)
+def test_node_that_does_not_exist_fails_the_script(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = f"add-nodes 1 voters=(1) index=3\n----\nok\n\n{command}\n----\nok\n"
+    (folder / "interaction" / "good.txt").write_text(text)
+    assert main([str(folder)]) == 1
+    assert "there is no node" in capsys.readouterr().out
+
+
+def test_missing_folders_are_fine(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "quorum" / "bad.txt").unlink()
+    (folder / "quorum").rmdir()
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out == "1 passed, 0 failed\n"
+
+
+@pytest.mark.parametrize(("name", "complaint"), [(".", "has no *.txt"), ("missing", "is no directory")])
+def test_directory_without_scripts_fails(
+    name: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([str(tmp_path / name)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "0 passed, 0 failed\n"
+    assert complaint in captured.err
+
+
+def test_pytest_runs_each_script_of_a_directory_named(folder: Path):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/raft/test_scenarios.py"]
+    run = subprocess.run(
+        [*command, "--scenarios", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "-VoteLost" in run.stdout
+    assert "1 failed" in run.stdout
+    assert run.returncode == 1
+    gone = subprocess.run(
+        [*command, "--scenarios", str(folder / "gone")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert gone.returncode != 0
+    assert "is no directory" in gone.stdout + gone.stderr
+
+
+def test_runs_from_any_directory(folder: Path):
+    (folder / "quorum" / "bad.txt").write_text(RIGHT)
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.raft.scenarios", "."],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, "2 passed, 0 failed\n")
+
+
+# -- rewriting ----------------------------------------------------------------------------------------------
+
+
+def test_rewriting_what_is_right_changes_nothing():
+    assert rewrite(SCRIPT, Interaction().run) == SCRIPT
+
+
 def test_rewriting_mends_the_expectation(folder: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(folder), "--rewrite"]) == 0
+    assert capsys.readouterr().out == "2 passed, 0 failed\n"
+    assert (folder / "quorum" / "bad.txt").read_text() == RIGHT
     assert main([str(folder)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 0 failed"
 
 
-def test_exception_fails_its_block_only(folder: Path, capsys: pytest.CaptureFixture[str]):
-    (folder / "interaction" / "good.txt").write_text("campaign 1\n----\nok\n\nlog-level none\n----\nok\n")
-    main([str(folder)])
-    assert "+IndexError: list index out of range" in capsys.readouterr().out
+def test_rewriting_again_changes_nothing(folder: Path):
+    loose = "\n\n# one\n\n\nvote cfg=(1) \\\n  votes=(y)\n\n----\nx\n  \n# two\n\nvote\n----\n"
+    (folder / "quorum" / "bad.txt").write_text(loose)
+    main([str(folder), "--rewrite"])
+    once = (folder / "quorum" / "bad.txt").read_text()
+    assert (
+        once
+        == "\n\n# one\n\n\nvote cfg=(1) \\\n  votes=(y)\n\n----\nVoteWon\n\n# two\n\nvote\n----\nVoteWon\n"
+    )
+    main([str(folder), "--rewrite"])
+    assert (folder / "quorum" / "bad.txt").read_text() == once
 
 
-def test_missing_folders_are_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert find(tmp_path) == []
-    assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "0 passed, 0 failed\n"
+def test_rewriting_doubles_the_separator_only_where_the_output_has_a_blank_line():
+    assert rewrite("a\n----\n", lambda _: "x\n \ny") == "a\n----\n----\nx\n \ny\n----\n----\n"
+    assert rewrite("a\n----\n----\nx\n----\n----\n", lambda _: "x\n") == "a\n----\nx\n"
 
 
-@pytest.mark.parametrize(
-    ("command", "printed"),
-    [
-        ("nonsense", "unknown command"),
-        ("log-level loud", "log levels must be either of [DEBUG INFO WARN ERROR FATAL NONE]"),
-        ("add-nodes 1 voters=(1)", "index must be specified as > 1 due to bootstrap"),
-        ("add-nodes 1 read-only=maybe", 'invalid read-only option "maybe"'),
-        ("add-nodes x", 'strconv.ParseUint: parsing "x": invalid syntax'),
-        ("add-nodes 1 prevote=maybe", 'strconv.ParseBool: parsing "maybe": invalid syntax'),
-        (
-            "report-unreachable 1",
-            "must specify exactly two node indexes: node on which to report, and reported node",
-        ),
-        ("propose-conf-change 1 transition=x", "unknown transition x"),
-        ("propose-conf-change 1 x=y", "unknown command x"),
-        ("propose 1 x", "raft proposal dropped"),
-        ("compact 1 1", "requested index is unavailable due to compaction"),
-        ("deliver-msgs 1", "no messages\n"),
-        ("process-append-thread 1", "no append work to perform"),
-        ("process-apply-thread 1", "no apply work to perform"),
-        ("process-ready 1", "<empty Ready>\n"),
-        ("raft-log 1", "log is empty: first index=4, last index=3"),
-        ("status 1", "ok"),
-    ],
-)
-def test_what_commands_print(command: str, printed: str):
-    interaction = Interaction()
-    blocks = parse(f"add-nodes 1 voters=(1) index=3\n----\n\n{command}\n----\n")
-    outputs = [interaction.run(block) for block in blocks if isinstance(block, Block)]
-    assert outputs == ["ok", printed]
-
-
-@pytest.mark.parametrize(
-    ("changes", "v1", "printed"),
-    [
-        ("v", "false", "unknown token v"),
-        ("x1", "false", "unknown input: x1"),
-        ("vx", "false", 'strconv.ParseUint: parsing "x": invalid syntax'),
-        ("v1 v2", "true", "v1 conf change can only have one operation and no transition"),
-    ],
-)
-def test_malformed_changes(changes: str, v1: str, printed: str):
-    interaction = Interaction()
-    text = f"add-nodes 1 voters=(1) index=3\n----\n\npropose-conf-change 1 v1={v1}\n{changes}\n----\n"
-    outputs = [interaction.run(block) for block in parse(text) if isinstance(block, Block)]
-    assert outputs == ["ok", printed]
-
-
-def test_silence_hides_everything_but_returned_errors():
-    interaction = Interaction()
-    commands = ["add-nodes 1 voters=(1) index=3", "log-level none", "raft-state", "process-ready 1"]
-    commands += ["propose 1 x", "log-level INFO", "raft-state"]
-    text = "".join(f"{command}\n----\n\n" for command in commands)
-    outputs = [interaction.run(block) for block in parse(text) if isinstance(block, Block)]
-    state = "1: StateFollower (Voter) Term:0 Lead:0\n"
-    assert outputs == ["ok", "ok", "ok", "ok", "raft proposal dropped", "ok", state]
+def test_script_that_cannot_be_run_is_not_rewritten(folder: Path, capsys: pytest.CaptureFixture[str]):
+    script = folder / "interaction" / "good.txt"
+    for text in ("campaign 1\n----\nok\n", "campaign 1\n"):
+        script.write_text(text)
+        assert main([str(folder), "--rewrite"]) == 1
+        assert script.read_text() == text
+        output = capsys.readouterr().out
+        assert str(script) in output
+        assert output.splitlines()[-1] == "1 passed, 1 failed"

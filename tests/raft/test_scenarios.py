@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.raft.datadriven import MalformedScript
 from tests.raft.scenarios import OWN, differences, find
 
 
@@ -11,11 +12,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "script" in metafunc.fixturenames:
         more = metafunc.config.getoption("--scenarios", default=None)
         roots = [OWN, *([more] if more else [])]
-        scripts = [(root, path) for root in roots for path in find(root)]
+        try:
+            scripts = [(root, path) for root in roots for path in find(root)]
+        except MalformedScript as error:
+            raise pytest.UsageError(str(error)) from error
         ids = [path.relative_to(root).as_posix() for root, path in scripts]
-        metafunc.parametrize("script", [path for _, path in scripts], ids=ids)
+        metafunc.parametrize("script", scripts, ids=ids)
 
 
-def test_scenario(script: Path):
-    diffs = list(differences(script))
+def test_scenario(script: tuple[Path, Path]):
+    diffs = list(differences(*script))
     assert not diffs, "\n".join(["", *diffs])

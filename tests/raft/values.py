@@ -1,6 +1,5 @@
 """The values that script commands take, and the errors in the scripts' own words."""
 
-import re
 from collections.abc import Iterator
 
 from multiraft.raft.confchange import Change, ChangeType
@@ -23,10 +22,11 @@ class CommandError(Exception):
 def unsigned(word: str) -> int:
     """A decimal number of 64 bits."""
     quoted = describe_payload(word.encode())
-    if not re.fullmatch(r"[0-9]+", word):
-        raise CommandError(f"strconv.ParseUint: parsing {quoted}: invalid syntax")
-    if int(word) >= 2**64:
+    digits = word[: len(word) - len(word.lstrip("0123456789"))]
+    if digits and int(digits) >= 2**64:  # found before whatever stands behind the digits
         raise CommandError(f"strconv.ParseUint: parsing {quoted}: value out of range")
+    if not digits or digits != word:
+        raise CommandError(f"strconv.ParseUint: parsing {quoted}: invalid syntax")
     return int(word)
 
 
