@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.raft import test_scenarios
 from tests.raft.datadriven import Block, MalformedScript, parse, parse_arguments, rewrite
 from tests.raft.interaction import Interaction
 from tests.raft.scenarios import find, main, normal
@@ -262,11 +264,14 @@ def test_pytest_runs_each_script_of_a_directory_named(folder: Path):
     assert "-VoteLost" in run.stdout
     assert "1 failed" in run.stdout
     assert run.returncode == 1
-    gone = subprocess.run(
-        [*command, "--scenarios", str(folder / "gone")], cwd=ROOT, capture_output=True, text=True, check=False
+
+
+def test_pytest_refuses_a_directory_without_scripts(tmp_path: Path):
+    asked = SimpleNamespace(
+        fixturenames=["script"], config=SimpleNamespace(getoption=lambda *_, **__: tmp_path / "gone")
     )
-    assert gone.returncode != 0
-    assert "is no directory" in gone.stdout + gone.stderr
+    with pytest.raises(pytest.UsageError, match="is no directory"):
+        test_scenarios.pytest_generate_tests(asked)
 
 
 def test_runs_from_any_directory(folder: Path):
