@@ -60,6 +60,13 @@ class Inflights:
         lib.mr_inflights_reset(self._window)
         self._records = None
 
+    def items(self) -> list[tuple[int, int]]:
+        """The messages in flight as (last index, payload bytes), oldest first."""
+        window = self._window
+        records, start, capacity = window.records, window.start, window.capacity
+        ring = [records[(start + offset) % capacity] for offset in range(window.count)]
+        return [(record.index, record.bytes) for record in ring]
+
     @property
     def count(self) -> int:
         """Messages in flight."""

@@ -69,16 +69,18 @@ from .errors import (
     PeerNotFound,
     ProposalDropped,
     RaftError,
+    ReadDropped,
     SnapshotOutOfDate,
     SnapshotTemporarilyUnavailable,
     Unavailable,
 )
+from .export import ReplicaState
 from .ids import LOCAL_APPEND, LOCAL_APPLY, NO_REPLICA
 from .inflights import Inflights, InflightWindow
 from .messages import Message, MsgType
 from .node import RawNode
 from .progress import ProgressState
-from .ready import CommitNotice, ReadState, Ready, Refusal, RefusalReason
+from .ready import CommitNotice, DroppedRead, ReadDropReason, ReadState, Ready, Refusal, RefusalReason
 from .state import ConfState, HardState, Role, Snapshot, SoftState
 from .status import BasicStatus, ProgressStatus, Status
 from .storage import MemoryStorage, Storage
@@ -99,6 +101,7 @@ __all__ = [
     "ConfigError",
     "CorruptLog",
     "DropReason",
+    "DroppedRead",
     "ElectionRefusal",
     "Entry",
     "EntryId",
@@ -118,11 +121,14 @@ __all__ = [
     "ProposalDropped",
     "RaftError",
     "RawNode",
+    "ReadDropReason",
+    "ReadDropped",
     "ReadOnly",
     "ReadState",
     "Ready",
     "Refusal",
     "RefusalReason",
+    "ReplicaState",
     "Role",
     "Snapshot",
     "SnapshotOutOfDate",

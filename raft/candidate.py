@@ -6,12 +6,18 @@ from .ids import NO_REPLICA
 from .messages import Message
 from .quorum import VoteResult
 from .raft import Raft
+from .ready import ReadDropReason
 from .state import Role
 
 
 def drop_proposal(_raft: Raft, _m: Message) -> None:
     """Nobody leads whom a proposal could be given to."""
     raise ProposalDropped(DropReason.CANDIDATE)
+
+
+def drop_read(raft: Raft, m: Message) -> None:
+    """Nobody leads who could confirm a read."""
+    raft.drop_read(m, ReadDropReason.NO_LEADER)
 
 
 def append(raft: Raft, m: Message) -> None:

@@ -49,6 +49,7 @@ class Config:
     max_size_per_msg: encoded bytes of entries per append; `None` no limit, 0 one entry each.
     max_inflight_msgs, max_inflight_bytes: appends on the way to one follower; 0 bytes sets no limit.
     max_uncommitted_size: payload bytes a leader holds before it drops proposals; 0 sets no limit.
+    max_pending_reads: read requests that wait here to be confirmed or handed out; further ones are refused.
     max_committed_size_per_ready: encoded bytes handed out and not yet applied; 0 means `max_size_per_msg`.
     commit_notices: tell followers of commits by `Ready.commit_notices` instead of empty appends.
     step_down_on_removal: a leader that is removed or demoted gives up leadership at once.
@@ -67,6 +68,7 @@ class Config:
     max_inflight_msgs: int = 256
     max_inflight_bytes: int = 0
     max_uncommitted_size: int = 0
+    max_pending_reads: int = 65_536
     max_committed_size_per_ready: int = 0
     commit_notices: bool = False
     full_window_on_heartbeat: FullWindow = FullWindow.PROBE
@@ -88,6 +90,8 @@ class Config:
             )
         if self.max_inflight_msgs <= 0:
             raise ConfigError(f"max_inflight_msgs must be positive, not {self.max_inflight_msgs}")
+        if self.max_pending_reads <= 0:
+            raise ConfigError(f"max_pending_reads must be positive, not {self.max_pending_reads}")
         for name in ("applied", "max_inflight_bytes", "max_uncommitted_size", "max_committed_size_per_ready"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, it is {getattr(self, name)}")

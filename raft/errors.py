@@ -26,6 +26,15 @@ class ProposalDropped(RaftError):
         self.reason = reason
 
 
+class ReadDropped(RaftError):
+    """`Config.max_pending_reads` wait already, so this one was not taken. Ask again after the next Ready."""
+
+    def __init__(self, context: bytes, waiting: int) -> None:
+        super().__init__(f"read {context!r} dropped: {waiting} reads wait already")
+        self.context = context
+        self.waiting = waiting
+
+
 class PeerNotFound(RaftError):
     """An answer came from a replica that the configuration does not name. Drop it."""
 

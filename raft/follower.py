@@ -8,7 +8,7 @@ from .ids import NO_REPLICA
 from .membership import restore
 from .messages import Message, MsgType
 from .raft import Raft
-from .ready import ReadState
+from .ready import DroppedRead, ReadDropReason, ReadState
 from .state import Role, Snapshot
 from .tracker import Tracker
 
@@ -26,6 +26,14 @@ def forward(raft: Raft, m: Message) -> None:
     """Pass a request on to the leader; without one it is lost, and whoever asked asks again."""
     if raft.lead != NO_REPLICA:
         raft.send(replace(m, to=raft.lead, term=0))
+
+
+def forward_read(raft: Raft, m: Message) -> None:
+    """Pass a read request on to the leader."""
+    if raft.lead == NO_REPLICA:
+        raft.drop_read(m, ReadDropReason.NO_LEADER)
+    else:
+        forward(raft, m)
 
 
 def append(raft: Raft, m: Message) -> None:
@@ -140,5 +148,8 @@ def timeout_now(raft: Raft, _m: Message) -> None:
 
 
 def read_index_answer(raft: Raft, m: Message) -> None:
-    """A read that this replica passed on is confirmed."""
-    raft.read_states.append(ReadState(m.index, m.context))
+    """A read that this replica passed on is confirmed, or refused: the leader has no room for it."""
+    if m.reject:
+        raft.dropped_reads.append(DroppedRead(m.context, ReadDropReason.LIMIT))
+    else:
+        raft.read_states.append(ReadState(m.index, m.context))

@@ -1,5 +1,6 @@
 """The sliding window of appends that are on their way to one follower."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from .errors import Misuse
@@ -36,6 +37,10 @@ class InflightWindow(Protocol):
 
     def reset(self) -> None:
         """Forget every append."""
+        ...
+
+    def items(self) -> Sequence[tuple[int, int]]:
+        """The appends in the window as (last index, payload bytes), oldest first: adding them restores it."""
         ...
 
 
@@ -102,3 +107,8 @@ class Inflights:
         self.count = 0
         self.bytes = 0
         self._start = 0
+
+    def items(self) -> Sequence[tuple[int, int]]:
+        """The appends in the window as (last index, payload bytes), oldest first: adding them restores it."""
+        buffer, start = self._buffer, self._start
+        return [buffer[(start + offset) % len(buffer)] for offset in range(self.count)]

@@ -204,7 +204,9 @@ def read_index(raft: Raft, m: Message) -> None:
     Before the first commit of its term a leader does not know what earlier leaders have committed; the
     request waits. That holds for a single voter, too: its own commit index may not have been durable.
     """
-    if raft.has_committed_in_term():
+    if raft.waiting_reads() >= raft.config.max_pending_reads and m.context not in raft.reads:
+        raft.send(Message(MsgType.READ_INDEX_RESP, m.from_, reject=True, context=m.context))
+    elif raft.has_committed_in_term():
         _begin_read(raft, m)
     else:
         raft.postponed_reads.append(m)

@@ -1,13 +1,15 @@
 """`RawNode`: one replica of one group, as its host drives it. No clock, no thread, no I/O."""
 
 from collections.abc import Sequence
+from typing import Self
 
-from . import confchange, dispatch, election, follower, leader, reconfigure, role
+from . import confchange, dispatch, election, export, follower, leader, reconfigure, role
 from .confchange import ConfChange
 from .config import Config
 from .election import ElectionRefusal
 from .entry import Entry, EntryId, EntryType
-from .errors import LocalMessage, Misuse, PeerNotFound
+from .errors import LocalMessage, Misuse, PeerNotFound, ReadDropped
+from .export import ReplicaState
 from .ids import LOCAL_APPEND, LOCAL_APPLY, NO_REPLICA
 from .messages import LOCAL_TYPES, RESPONSES, Message, MsgType
 from .raft import OUTSIDE_TERMS, Raft
@@ -27,16 +29,41 @@ class RawNode:
 
     __slots__ = ("_allow_unstable", "_hard_state", "_lead", "_on_advance", "_role", "raft")
 
-    def __init__(self, config: Config) -> None:
-        """Start, or start again, from what `config.storage` holds. `ConfigError`, `CorruptLog`."""
-        self.raft = Raft(config)
-        role.become_follower(self.raft, self.raft.term, NO_REPLICA)
+    def __init__(self, config: Config, state: ReplicaState | None = None) -> None:
+        """Start, or start again, from what `config.storage` holds. `ConfigError`, `CorruptLog`.
+
+        With a `state`, go on from it instead: see `from_state`.
+        """
+        raft = Raft(config)
         # Without asynchronous writes a Ready's entries are durable before the next Ready is asked for.
         self._allow_unstable = not config.async_storage_writes
-        self._on_advance: list[Message] = []
-        self._hard_state = self.raft.hard_state()
-        self._lead = self.raft.lead
-        self._role = self.raft.role
+        if state is None:
+            raft.load()
+            role.become_follower(raft, raft.term, NO_REPLICA)
+            self._hard_state, self._lead, self._role = raft.hard_state(), raft.lead, raft.role
+            self._on_advance: list[Message] = []
+        else:
+            export.restore_state(raft, state)
+            self._hard_state, (self._lead, self._role) = state.shown_hard_state, state.shown_soft_state
+            self._on_advance = export.messages(state.on_advance)
+        self.raft = raft
+
+    # -- putting away -------------------------------------------------------------------------------------
+
+    def export_state(self) -> ReplicaState:
+        """Everything that this replica knows and its storage and `Config` do not, as plain values."""
+        shown = SoftState(self._lead, self._role)
+        return export.export_state(self.raft, self._hard_state, shown, self._on_advance)
+
+    @classmethod
+    def from_state(cls, config: Config, state: ReplicaState) -> Self:
+        """A replica that goes on where `state` was exported: nothing tells it from the one that was.
+
+        `config` is that of the exporting replica: the same settings, the storage with everything that was
+        written since, the random source as it stands now; `applied` is of no concern. Raises `Misuse`,
+        `ConfigError`. The exporting object must not be used any more: two replicas of one id vote twice.
+        """
+        return cls(config, state)
 
     # -- time and elections -------------------------------------------------------------------------------
 
@@ -121,12 +148,17 @@ class RawNode:
         return None
 
     def read_index(self, context: bytes) -> None:
-        """Ask for an index at which a read is linearizable; it comes in `Ready.read_states`, or never.
+        """Ask for an index at which a read is linearizable; it comes in `Ready.read_states`.
 
-        `context` names the request: unique within the group, not empty.
+        `context` names the request: unique within the group, not empty. Raises `ReadDropped` if too many
+        wait. What is dropped later comes in `Ready.dropped_reads`, but for requests passed on to a leader
+        that is gone, or lost on the way: ask again after an election timeout.
         """
         if not context:
             raise Misuse("a read request needs a context")
+        waiting = self.raft.waiting_reads()
+        if waiting >= self.raft.config.max_pending_reads:
+            raise ReadDropped(context, waiting)
         dispatch.step(self.raft, Message(MsgType.READ_INDEX, context=context))
 
     def apply_conf_change(self, change: ConfChange) -> ConfState:
@@ -178,6 +210,7 @@ class RawNode:
             or log.committed != before.commit
             or raft.commits_to_tell
             or raft.read_states
+            or raft.dropped_reads
             or raft.refusals
             or raft.role is not self._role
             or raft.lead != self._lead
@@ -202,6 +235,7 @@ class RawNode:
             unstable.next_snapshot(),
             raft.log.next_committed(allow_unstable=self._allow_unstable),
             raft.read_states,
+            raft.dropped_reads,
             raft.messages,
             raft.after_append,
             [CommitNotice(to, raft.term, commit) for to, commit in raft.commits_to_tell.items()],
@@ -210,6 +244,8 @@ class RawNode:
         self._settle_hard_state(ready)
         self._attest(ready)
         raft.read_states, raft.messages, raft.after_append, raft.refusals = [], [], [], []
+        if raft.dropped_reads:
+            raft.dropped_reads = []
         raft.commits_to_tell.clear()
         unstable.accept_in_progress()
         if ready.committed_entries:

@@ -8,12 +8,13 @@ from .config import NO_LIMIT, Config, FullWindow, ReadOnly
 from .entry import Entry
 from .errors import CorruptLog
 from .ids import NO_REPLICA
+from .inflights import InflightWindow
 from .log import RaftLog
 from .membership import restore
 from .messages import VOTES, Message, MsgType
 from .progress import Progress
 from .readindex import ReadQueue
-from .ready import ReadState, Refusal
+from .ready import DroppedRead, ReadDropReason, ReadState, Refusal
 from .state import ConfState, HardState, Role
 from .tracker import Tracker
 
@@ -43,6 +44,7 @@ class Raft:
         "commit_notices",
         "commits_to_tell",
         "config",
+        "dropped_reads",
         "election_elapsed",
         "free_first_on_heartbeat",
         "heartbeat_elapsed",
@@ -69,7 +71,7 @@ class Raft:
     )
 
     def __init__(self, config: Config) -> None:
-        """Load the state that `config.storage` holds. `ConfigError` or `CorruptLog` if it cannot be."""
+        """Take the settings, and know nothing yet: `load` or an exported state comes next. `ConfigError`."""
         config.validate()
         self.config = config
         self.id = config.id
@@ -82,6 +84,9 @@ class Raft:
         self.free_first_on_heartbeat = config.full_window_on_heartbeat is FullWindow.FREE_FIRST
         self.log = RaftLog(config.storage, _apply_budget(config))
 
+        self.tracker = Tracker(ConfState(), {})
+        self.term = 0
+        self.vote = NO_REPLICA
         self.role = Role.FOLLOWER
         self.lead = NO_REPLICA
         self.lead_transferee = NO_REPLICA
@@ -94,14 +99,14 @@ class Raft:
         self.messages: list[Message] = []
         self.after_append: list[Message] = []
         self.read_states: list[ReadState] = []
+        self.dropped_reads: list[DroppedRead] = []
         self.refusals: list[Refusal] = []
         self.commits_to_tell: dict[int, int] = {}
         self.reads = ReadQueue()
         self.postponed_reads: list[Message] = []
-        self._load()
 
-    def _load(self) -> None:
-        """Take over what was durable."""
+    def load(self) -> None:
+        """Take over what was durable. `CorruptLog` if it contradicts itself."""
         hard_state, conf_state = self.config.storage.initial_state()
         self.tracker = Tracker(*restore(conf_state, self.new_progress))
         self.term, self.vote, commit = hard_state
@@ -124,10 +129,12 @@ class Raft:
         Active, because otherwise a leader that checks its quorum might step down before the newcomer has had
         a chance to answer.
         """
-        inflights = self.config.inflights_factory(
-            self.config.max_inflight_msgs, self.config.max_inflight_bytes
-        )
-        return Progress(max(self.log.last_index(), 1), inflights, recent_active=True)
+        return Progress(max(self.log.last_index(), 1), self.new_window(), recent_active=True)
+
+    def new_window(self) -> InflightWindow:
+        """An empty inflight window of the size that the settings ask for."""
+        config = self.config
+        return config.inflights_factory(config.max_inflight_msgs, config.max_inflight_bytes)
 
     # -- what others ask of it ----------------------------------------------------------------------------
 
@@ -151,6 +158,25 @@ class Raft:
     def has_committed_in_term(self) -> bool:
         """Whether the commit index includes all that earlier leaders committed (thesis §6.4)."""
         return self.log.term_or_zero(self.log.committed) == self.term
+
+    # -- reads --------------------------------------------------------------------------------------------
+
+    def waiting_reads(self) -> int:
+        """Read requests that are kept here: unconfirmed, postponed, or answered and not handed out."""
+        return len(self.reads) + len(self.postponed_reads) + len(self.read_states) + len(self.dropped_reads)
+
+    def drop_read(self, request: Message, reason: ReadDropReason) -> None:
+        """Tell the host, if it is its own request. Other replicas notice that their leader changed."""
+        if request.from_ in (NO_REPLICA, self.id):
+            self.dropped_reads.append(DroppedRead(request.context, reason))
+
+    def drop_reads(self, reason: ReadDropReason) -> None:
+        """Drop every request that waits to be confirmed."""
+        waiting = [*(message for message, _, _ in self.reads.items()), *self.postponed_reads]
+        self.reads.clear()
+        self.postponed_reads.clear()
+        for request in waiting:
+            self.drop_read(request, reason)
 
     # -- sending ------------------------------------------------------------------------------------------
 

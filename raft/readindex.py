@@ -1,5 +1,7 @@
 """Linearizable reads: requests wait until a quorum has confirmed that the leader leads (thesis §6.4)."""
 
+from collections.abc import Iterable
+
 from .messages import Message
 
 
@@ -8,10 +10,10 @@ class _Request:
 
     __slots__ = ("acknowledged", "index", "message")
 
-    def __init__(self, message: Message, index: int, leader: int) -> None:
+    def __init__(self, message: Message, index: int, acknowledged: Iterable[int]) -> None:
         self.message = message
         self.index = index
-        self.acknowledged = {leader: True}  # a dict, because its order is the order of arrival
+        self.acknowledged = dict.fromkeys(acknowledged, True)  # a dict: its order is the order of arrival
 
 
 class ReadQueue:
@@ -25,12 +27,15 @@ class ReadQueue:
     def __init__(self) -> None:
         self._requests: dict[bytes, _Request] = {}
 
+    def __contains__(self, context: bytes) -> bool:
+        return context in self._requests
+
     def __len__(self) -> int:
         return len(self._requests)
 
     def add(self, message: Message, index: int, leader: int) -> None:
         """Take a request at commit index `index`; the leader confirms it at once. A repetition is ignored."""
-        self._requests.setdefault(message.context, _Request(message, index, leader))
+        self._requests.setdefault(message.context, _Request(message, index, (leader,)))
 
     def acknowledge(self, replica: int, context: bytes) -> tuple[int, ...]:
         """Note that `replica` answered the heartbeat of `context`; returns all who did, none if unknown."""
@@ -45,6 +50,14 @@ class ReadQueue:
         return [
             (context, tuple(request.acknowledged)) for context, request in reversed(self._requests.items())
         ]
+
+    def items(self) -> list[tuple[Message, int, tuple[int, ...]]]:
+        """The requests, oldest first: message, commit index, and those who have confirmed it."""
+        return [(r.message, r.index, tuple(r.acknowledged)) for r in self._requests.values()]
+
+    def restore(self, message: Message, index: int, acknowledged: Iterable[int]) -> None:
+        """Put back, behind the others, a request that `items` told of."""
+        self._requests[message.context] = _Request(message, index, acknowledged)
 
     def release(self, context: bytes) -> list[tuple[Message, int]]:
         """Take out the request of `context` and all before it, with their commit indexes."""

@@ -18,6 +18,21 @@ class ReadState(NamedTuple):
     context: bytes
 
 
+class ReadDropReason(Enum):
+    """Why a read request will not be answered."""
+
+    NO_LEADER = "no leader is known"
+    LEADERSHIP_LOST = "the leader that took it stepped down before a quorum had confirmed it"
+    LIMIT = "too many reads wait at the leader"
+
+
+class DroppedRead(NamedTuple):
+    """A read request that will not be answered: ask again, under another context."""
+
+    context: bytes
+    reason: ReadDropReason
+
+
 class CommitNotice(NamedTuple):
     """Tells `to` that everything up to `commit` is committed in `term`. Heartbeats repair a loss."""
 
@@ -68,6 +83,8 @@ class Ready:
     """To be applied now. In the asynchronous form they are durable here already."""
     read_states: list[ReadState] = field(default_factory=list)
     """Reads that may be served, each once its index is applied."""
+    dropped_reads: list[DroppedRead] = field(default_factory=list)
+    """Reads asked for here that will not be answered. One that was lost on its way is not told of."""
     messages: list[Message] = field(default_factory=list)
     """To be sent; nothing has to be durable for it. (A careful host lets MsgVote wait all the same.)"""
     messages_after_append: list[Message] = field(default_factory=list)
@@ -89,6 +106,7 @@ class Ready:
             or self.snapshot
             or self.committed_entries
             or self.read_states
+            or self.dropped_reads
             or self.messages
             or self.messages_after_append
             or self.commit_notices

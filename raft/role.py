@@ -3,6 +3,7 @@
 from .entry import Entry
 from .ids import NO_REPLICA
 from .raft import Raft
+from .ready import ReadDropReason
 from .state import Role
 
 
@@ -62,10 +63,8 @@ def reset(raft: Raft, term: int) -> None:
         progress.reset(last + 1, last if replica == raft.id else 0)
     raft.pending_conf_index = 0
     raft.uncommitted_size = 0
-    raft.reads.clear()
-    # Postponed reads would be answered correctly by a later leadership of this replica, but nobody waits for
-    # them that long; whoever asked asks again.
-    raft.postponed_reads.clear()
+    # A later leadership of this replica would answer postponed reads correctly, but nobody waits that long.
+    raft.drop_reads(ReadDropReason.LEADERSHIP_LOST)
     raft.commits_to_tell.clear()
 
 

@@ -10,6 +10,7 @@ from multiraft.raft import (
     CommitNotice,
     ConfChange,
     ConfState,
+    DroppedRead,
     DropReason,
     EntryId,
     EntryType,
@@ -19,6 +20,7 @@ from multiraft.raft import (
     MsgType,
     ProposalDropped,
     RawNode,
+    ReadDropReason,
     ReadOnly,
     ReadState,
     RefusalReason,
@@ -33,8 +35,10 @@ from tests.raft.harness import (
     handle,
     lead,
     of_type,
+    persist,
     replica,
     replicating,
+    storage_of,
     storage_with,
 )
 
@@ -77,13 +81,14 @@ def test_dropped_with_a_reason():
     raw.transfer_leadership(2)
     assert why(lambda: raw.propose(b"x")) is DropReason.TRANSFER
     raw = replica(disable_proposal_forwarding=True)
-    raw.raft.lead = 2
+    raw.step(Message(MsgType.HEARTBEAT, 1, 2, 1))
     assert why(lambda: raw.propose(b"x")) is DropReason.FORWARDING_DISABLED
 
 
 def test_forwarded_proposal_keeps_its_sender_and_belongs_to_no_term():
     raw = replica()
-    raw.raft.lead = 2
+    raw.step(Message(MsgType.HEARTBEAT, 1, 2, 1))
+    drain(raw)
     raw.step(Message(MsgType.PROP, 1, 3, entries=(Entry(0, 0, data=b"x"),)))
     [m] = drain(raw)
     assert (m.type, m.from_, m.to, m.term) == (MsgType.PROP, 3, 2, 0)
@@ -179,10 +184,11 @@ def test_leader_counts_itself_only_when_durable():
     for m in raw.ready().messages_after_append:
         raw.step(m)
     raw.step(Message(MsgType.VOTE_RESP, 1, 2, 1))
-    due = raw.ready().messages_after_append
+    ready = raw.ready()
     acknowledge(raw, 1, 2)
     assert raw.raft.log.committed == 0, "one of three holds it"
-    for m in due:
+    persist(storage_of(raw), ready)
+    for m in ready.messages_after_append:
         raw.step(m)
     assert raw.raft.log.committed == 1
 
@@ -353,10 +359,10 @@ def test_read_on_a_follower_goes_by_way_of_the_leader():
     assert group.nodes[3].raft.read_states == [ReadState(1, b"read")]
 
 
-def test_read_without_a_leader_is_lost():
+def test_read_without_a_leader_is_dropped():
     raw = replica()
     raw.read_index(b"read")
-    assert not raw.has_ready()
+    assert handle(raw).dropped_reads == [DroppedRead(b"read", ReadDropReason.NO_LEADER)]
 
 
 def test_read_needs_a_context():
@@ -369,6 +375,6 @@ def test_lease_based_read_asks_nobody():
     raw.read_index(b"read")
     ready = handle(raw)
     assert (ready.read_states, ready.messages) == ([ReadState(1, b"read")], [])
-    raw.raft.role, raw.raft.lead = Role.FOLLOWER, 2
+    raw.step(Message(MsgType.HEARTBEAT, 1, 2, 2))
     raw.forget_leader()
     assert raw.raft.lead == 2, "the leader relies on it"
