@@ -1,6 +1,7 @@
 """Requests of callers: queued with their groups, and handed to the core once a turn."""
 
 from ..raft.errors import ProposalDropped as CoreDropped
+from ..raft.errors import ReadDropped
 from .delivery import BROKEN
 from .errors import Overloaded
 from .pending import Answer, refusal
@@ -65,7 +66,12 @@ class Intake:
             self._active[replica.group] = replica
 
     def _start_reads(self, turn: Turn, replica: Replica) -> None:
-        if replica.leads:
-            replica.raw.read_index(replica.reads.start_round())
-        else:
-            turn.effects.answers += replica.reads.fail_all(replica.not_leader())
+        answers = turn.effects.answers
+        if not replica.leads:
+            answers += replica.reads.fail_all(replica.not_leader())
+            return
+        context = replica.reads.start_round()
+        try:
+            replica.raw.read_index(context)
+        except ReadDropped as error:
+            answers += replica.reads.dropped(context, Overloaded(f"group {replica.group}: {error}"))

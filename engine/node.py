@@ -240,6 +240,8 @@ class Node:
             turn.effects.answers += replica.proposals.refuse_queued(replica.not_leader())
             turn.effects.answers += replica.reads.fail_all(replica.not_leader())
         held = self._send_now(turn, replica, ready)
+        for dropped in ready.dropped_reads:
+            turn.effects.answers += replica.reads.dropped(dropped.context, replica.not_leader())
         for state in ready.read_states:
             replica.reads.confirmed(state.context, state.index)
         if ready.committed_entries or ready.read_states:

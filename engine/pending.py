@@ -189,6 +189,10 @@ class PendingReads:
         if reads is not None:
             self._confirmed.append((index, reads))
 
+    def dropped(self, context: bytes, error: Error) -> list[Answer]:
+        """The core will not answer this round: its reads fail with ``error``."""
+        return [Answer(read.token, error) for read in self._rounds.pop(context, ())]
+
     def serve(self, applied: int, machine: StateMachine, answers: list[Answer]) -> None:
         """Answer the reads whose index is applied."""
         confirmed = self._confirmed
