@@ -32,5 +32,7 @@ def test_a_leader_that_led_again_before_its_node_looked_answers_its_earlier_read
     role.become_candidate(raft)
     role.become_leader(raft)
     assert not nodes[1].answered("read")
-    nodes.pass_time(0.6)  # a beat is due, and its Ready brings the rest
+    nodes[1].read(GROUP, b"a", token="later")
+    nodes[1].turn()
+    assert not nodes[1].answered("later")
     assert isinstance(nodes[1].answer("read"), NotLeader)
