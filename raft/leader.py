@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from . import confchange, replication, role
 from .entry import Entry, EntryId, EntryType, payload_sizes
-from .errors import ConfChangeError, DropReason, Misuse, ProposalDropped
+from .errors import DropReason, ProposalDropped
 from .ids import NO_REPLICA
 from .messages import Message, MsgType
 from .progress import Progress, ProgressState
@@ -20,8 +20,6 @@ def propose(raft: Raft, proposals: Sequence[Entry]) -> EntryId:
     A configuration change that cannot follow the present state is replaced by an empty entry and reported in
     `Ready.refusals`. Raises `ProposalDropped` with nothing appended.
     """
-    if not proposals:
-        raise Misuse("a proposal without entries")
     if raft.id not in raft.tracker.progress:
         raise ProposalDropped(DropReason.NOT_A_MEMBER)
     if raft.lead_transferee != NO_REPLICA:
@@ -66,10 +64,7 @@ def _refusal(raft: Raft, change: confchange.ConfChange) -> RefusalReason | None:
 
 def proposal(raft: Raft, m: Message) -> None:
     """A proposal that another replica passed on."""
-    try:
-        propose(raft, m.entries)
-    except ConfChangeError as error:
-        raise Misuse(f"replica {m.from_} proposes an unreadable configuration change: {error}") from error
+    propose(raft, m.entries)
 
 
 def leave_joint_if_due(raft: Raft) -> None:
@@ -230,8 +225,8 @@ def release_confirmed_reads(raft: Raft) -> None:
 
 def _begin_read(raft: Raft, m: Message) -> None:
     index = raft.log.committed
-    alone = raft.tracker.is_singleton() and raft.tracker.is_voter(raft.id)
-    if alone or raft.lease_based_reads:
+    # One voter may be both halves of a joint configuration: it decides alone there, too.
+    if raft.lease_based_reads or raft.tracker.has_quorum((raft.id,)):
         _answer_read(raft, m, index)
         return
     raft.reads.add(m, index, raft.id)

@@ -31,10 +31,6 @@ class Tracker:
         """Whether `replica` votes in either half."""
         return replica in self.conf.voters or replica in self.conf.voters_outgoing
 
-    def is_singleton(self) -> bool:
-        """Whether one voter decides alone."""
-        return len(self.conf.voters) == 1 and not self.conf.voters_outgoing
-
     def is_joint(self) -> bool:
         """Whether a joint configuration is in force."""
         return bool(self.conf.voters_outgoing)

@@ -316,7 +316,7 @@ DAMAGES = [
     Damage(snapshotting, several(put(OF_3 + "match", 5), put(OF_3 + "next", 6)), "beyond the last index 4"),
     Damage(leader, put(OF_2 + "sent_commit", 9), "2: told of commit 9"),
     Damage(snapshotting, put(OF_3 + "pending_snapshot", 0), "3: waits for no snapshot"),
-    Damage(snapshotting, put(OF_3 + "next", 3), "3: next is not behind 3"),
+    Damage(snapshotting, put(OF_3 + "next", 5), "3: next is beyond 3"),
     Damage(leader, put(OF_2 + "next", 99), "2: next 99 beyond"),
     Damage(leader, put(OF_2 + "pending_snapshot", 2), "2: snapshot pending in REPLICATE"),
     Damage(leader, put(OF_2 + "flow_paused", True), "2: paused for nothing"),

@@ -146,6 +146,15 @@ def test_read_postponed_to_the_first_commit_is_answered_when_the_removal_commits
     assert handle(raw).read_states == [ReadState(1, b"read")]
 
 
+def test_read_is_answered_where_one_voter_is_both_halves_of_a_joint_configuration():
+    """Nobody else has a vote that could confirm it, and perhaps nobody else is there to answer a beat."""
+    raw = singleton()
+    raw.apply_conf_change(ConfChange((Change(ChangeType.UPDATE, 1),), Transition.JOINT_EXPLICIT))
+    assert raw.raft.tracker.conf == ConfState((1,), (1,))
+    raw.read_index(b"read")
+    assert handle(raw).read_states == [ReadState(raw.raft.log.committed, b"read")]
+
+
 def test_transfer_to_a_removed_member_is_given_up():
     raw = leader_of(1, 2, 3)
     raw.transfer_leadership(3)
