@@ -61,6 +61,13 @@ class World:
         if self.failure is None:
             self.failure = error
 
+    def check(self, hook: Callable[..., object], *told: object) -> None:
+        """Tell a checker something; its objection ends the run, behind the back of the code that is run."""
+        try:
+            hook(*told)
+        except Exception as error:  # noqa: BLE001 - a checker that fails has failed to check
+            self.fail(error)
+
     def run(self, until: float, done: Callable[[], bool] | None = None) -> bool:
         """Let things happen until a time, or until ``done``; says whether it was done.
 

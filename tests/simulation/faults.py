@@ -1,0 +1,295 @@
+"""Carries the faults of a plan out, and undoes all of them in the end."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from multiraft.engine.errors import DiskFull, StorageFailed
+
+from .cluster import FIRST_PORT, Cluster
+from .disk import Contents
+from .network import Link
+from .plan import Fault, Plan, pick
+
+CLIENT_PORT: Final = 9000
+
+
+class Faults:
+    """The hand that breaks things. Each kind is a method ``_kind(fault)`` that says whether it did."""
+
+    def __init__(self, cluster: Cluster, plan: Plan) -> None:
+        self.cluster = cluster
+        self.world = cluster.world
+        self.plan = plan
+        self.over = False
+        self._copies: dict[int, tuple[int, Contents]] = {}
+        """By node: the start at which an old copy of its disk was taken, and the copy."""
+        self._ports = [FIRST_PORT + node for node in cluster.ids]
+        self._ports += [CLIENT_PORT + client for client in range(plan.remote)]
+        self._kinds: dict[str, Callable[[Fault], bool]] = {
+            kind: getattr(self, "_" + kind.replace(" ", "_")) for kind in plan.kinds
+        }
+
+    def schedule(self) -> None:
+        """From now on things go wrong as planned."""
+        began = self.world.now
+        for fault in self.plan.faults:
+            self.world.at(began + fault.at, self._make, fault)
+
+    def heal(self) -> None:
+        """No more faults, and nothing is left of those that were."""
+        self.over = True
+        cluster = self.cluster
+        for one in self._ports:
+            for other in self._ports:
+                self._mend(one, other)
+        for node, disk in cluster.disks.items():
+            disk.error = disk.trap = None
+            disk.commit_s = (0.0005, 0.005)
+            process = cluster.processes.get(node)
+            if process is not None:
+                process.mount.tear_share = 0.0
+                process.loop.set_rate(1.0)
+        cluster.tear_share, cluster.healed = 0.0, True
+        cluster.end_impostors()
+        for node in cluster.expected:
+            cluster.start(node)
+
+    def _make(self, fault: Fault) -> None:
+        if not self.over and self._kinds[fault.kind](fault):
+            self.cluster.tally.faults += 1
+
+    def _later(self, fault: Fault, undo: Callable[..., None], *arguments: object) -> None:
+        """Undo it when its time is over, or at the end."""
+        self.world.after(fault.lasts, undo, *arguments)
+
+    # -- whom it hits ----------------------------------------------------------------------------
+
+    def _victim(self, fault: Fault) -> int | None:
+        """A live node: mostly one that leads a group, for what happens to it has the most to upset."""
+        live = self.cluster.nodes
+        leaders = [
+            node for node, one in live.items() if any(rep.leads for rep in one.replicas.running.values())
+        ]
+        choices = leaders if leaders and fault.luck[1] < 0.5 else list(live)
+        return pick(choices, fault.luck[0]) if choices else None
+
+    def _pair(self, fault: Fault) -> tuple[int, int]:
+        """Two machines, clients among them."""
+        one = pick(self._ports[: len(self.cluster.ids)], fault.luck[0])
+        return one, pick([port for port in self._ports if port != one], fault.luck[2])
+
+    def _rest(self, port: int) -> list[int]:
+        return [other for other in self._ports if other != port]
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    def _crash(self, fault: Fault, silently: bool = False) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        self.cluster.crash(node, silently=silently)
+        self.cluster.restart(node, fault.lasts)
+        return True
+
+    def _power(self, fault: Fault) -> bool:
+        return self._crash(fault, silently=True)
+
+    def _away(self, fault: Fault) -> bool:
+        """Down for so long that its peers' logs are cut."""
+        node = self._victim(fault)
+        if node is None:
+            return False
+        self.cluster.crash(node)
+        self.cluster.restart(node, 4 * fault.lasts + 2)
+        return True
+
+    def _blackout(self, fault: Fault) -> bool:
+        for node in list(self.cluster.processes):
+            self.cluster.crash(node, silently=fault.luck[0] < 0.5)
+            self.cluster.restart(node, fault.lasts * self.cluster.random.uniform(0.1, 1))
+        return True
+
+    def _trap(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is not None:
+            self.cluster.disks[node].trap = 1 + int(fault.luck[2] * 8)
+        return node is not None
+
+    def _close(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is None or not self.cluster.close(node):
+            return False
+        self.cluster.restart(node, fault.lasts + 1.5)
+        return True
+
+    def _pause(self, fault: Fault, longest: float = 8.0) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        seconds = min(fault.lasts * 2, longest)
+        self.cluster.note(node, "pauses", f"{seconds:.3f}")
+        self.cluster.processes[node].loop.pause(seconds)
+        return True
+
+    def _late(self, fault: Fault) -> bool:
+        return self._pause(fault, longest=0.8)
+
+    def _clock(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        loop = self.cluster.processes[node].loop
+        loop.set_rate(0.7 + 0.7 * fault.luck[2])
+        self._later(fault, loop.set_rate, 1.0)
+        return True
+
+    # -- the network -----------------------------------------------------------------------------
+
+    def _block(self, fault: Fault, ways: Iterable[tuple[int, int]]) -> bool:
+        for source, target in ways:
+            self.cluster.network.block(source, target)
+            self._later(fault, self.cluster.network.unblock, source, target)
+        self.cluster.note(0, fault.kind)
+        return True
+
+    def _isolate(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        port = FIRST_PORT + node
+        return self._block(
+            fault, [way for other in self._rest(port) for way in ((port, other), (other, port))]
+        )
+
+    def _one_way(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        port = FIRST_PORT + node
+        others = self._rest(port) if fault.luck[2] < 0.6 else [pick(self._rest(port), fault.luck[3])]
+        outward = fault.luck[1] < 0.5
+        return self._block(fault, [(port, other) if outward else (other, port) for other in others])
+
+    def _cut(self, fault: Fault) -> bool:
+        one, other = self._pair(fault)
+        return self._block(fault, [(one, other), (other, one)])
+
+    def _split(self, fault: Fault) -> bool:
+        at = 1 + int(fault.luck[0] * (len(self._ports) - 1))
+        ordered = sorted(self._ports, key=lambda port: (port * 7919 + int(fault.luck[1] * 1e6)) % 1009)
+        left, right = ordered[:at], ordered[at:]
+        return self._block(fault, [way for one in left for two in right for way in ((one, two), (two, one))])
+
+    def _reset(self, fault: Fault) -> bool:
+        one, other = self._pair(fault)
+        broken = self.cluster.network.reset(one, other)
+        self.cluster.note(0, "reset", f"{one} {other} {broken}")
+        return broken > 0
+
+    def _worsen(self, fault: Fault, **changes: object) -> bool:
+        """Some links, or all of them, get worse for a while."""
+        port = pick(self._ports, fault.luck[0])
+        for one in self._ports if fault.luck[1] < 0.3 else [port]:
+            for other in self._rest(one):
+                for source, target in ((one, other), (other, one)):
+                    link = self.cluster.network.link(source, target)
+                    for name, value in changes.items():
+                        setattr(link, name, value)
+                    self._later(fault, self._mend_quality, source, target)
+        self.cluster.note(0, fault.kind, str(port))
+        return True
+
+    def _slow_link(self, fault: Fault) -> bool:
+        return self._worsen(fault, bytes_per_second=2e3 + 5e4 * fault.luck[2], window=2048)
+
+    def _delay(self, fault: Fault) -> bool:
+        longest = 0.01 + 0.4 * fault.luck[2] ** 2
+        return self._worsen(fault, delay=(0.0002, longest), spike=0.05 * fault.luck[3])
+
+    def _lossy(self, fault: Fault) -> bool:
+        lose, double, reorder = (0.2 * fault.luck[2], 0.1 * fault.luck[3], 0.2 * fault.luck[0])
+        return self._worsen(fault, lose=lose, double=double, reorder=reorder)
+
+    def _corrupt(self, fault: Fault) -> bool:
+        return self._worsen(fault, corrupt=0.02 + 0.05 * fault.luck[2])
+
+    def _mend_quality(self, source: int, target: int) -> None:
+        link, fresh = self.cluster.network.link(source, target), Link()
+        for name in ("delay", "spike", "bytes_per_second", "window", "lose", "double", "reorder", "corrupt"):
+            setattr(link, name, getattr(fresh, name))
+
+    def _mend(self, source: int, target: int) -> None:
+        self._mend_quality(source, target)
+        self.cluster.network.unblock(source, target)
+
+    # -- disks -----------------------------------------------------------------------------------
+
+    def _slow_disk(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        disk = self.cluster.disks[node]
+        disk.commit_s = (0.01, 0.05 + 0.4 * fault.luck[2])
+        self._later(fault, setattr, disk, "commit_s", (0.0005, 0.005))
+        return True
+
+    def _broken_disk(self, fault: Fault, error: type = StorageFailed) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        disk = self.cluster.disks[node]
+        disk.error = error
+        self.cluster.note(node, fault.kind)
+        self._later(fault, setattr, disk, "error", None)
+        return True
+
+    def _full_disk(self, fault: Fault) -> bool:
+        return self._broken_disk(fault, DiskFull)
+
+    def _flip(self, fault: Fault) -> bool:
+        """A bit turns over at rest; the node meets it at once, or when it has started again."""
+        node = self._victim(fault)
+        if node is None or not self.cluster.may_lose(node):
+            return False
+        self.cluster.excuse(node)
+        where = self.cluster.disks[node].flip()
+        self.cluster.note(node, "flip", str(where))
+        if fault.luck[2] < 0.7:
+            self.cluster.crash(node)
+            self.cluster.restart(node, fault.lasts)
+        return where is not None
+
+    def _wipe(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        if node is None or not self.cluster.may_lose(node) or not self._is_known(node):
+            return False
+        self.cluster.wipe(node)
+        self.cluster.restart(node, fault.lasts)
+        return True
+
+    def _is_known(self, node: int) -> bool:
+        """Whether every node has the node's store on record, so that nobody can be taken in."""
+        known = len(self.cluster.engines) == len(self.cluster.ids)
+        return known and all(node in engine.directory.nodes for engine in self.cluster.engines.values())
+
+    def _copy(self, fault: Fault) -> bool:
+        """First a copy of a disk is put aside; once its node has started again, the copy is started too."""
+        for node, (starts, contents) in self._copies.items():
+            if self.cluster.starts(node) > starts and self._is_seen(node):
+                del self._copies[node]
+                self.cluster.impostor(node, contents)
+                return True
+        node = self._victim(fault)
+        if node in {None, 1} or node in self._copies:
+            return False
+        self._copies[node] = self.cluster.starts(node), self.cluster.disks[node].contents.copy()
+        self.cluster.crash(node)
+        self.cluster.restart(node, 0.1)
+        return True
+
+    def _is_seen(self, node: int) -> bool:
+        """Whether everybody runs and has met the present life of the node."""
+        engines = self.cluster.engines
+        return len(engines) == len(self.cluster.ids) and all(
+            node in engine.assembly.transport.connected() for id_, engine in engines.items() if id_ != node
+        )

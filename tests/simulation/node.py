@@ -1,0 +1,201 @@
+"""One node of a simulated cluster: the engine as users open it, on a disk, a network and a time of ours."""
+
+import random
+from collections.abc import Callable, Collection
+from typing import Any
+
+from multiraft.engine.config import EngineConfig
+from multiraft.engine.errors import Error
+from multiraft.engine.node import Node
+from multiraft.engine.transport.hello import Hello
+from multiraft.engine.transport.tcp import TcpOptions, TcpTransport
+from multiraft.engine.turn import Effects, Inputs
+from multiraft.engine.wire import COMMIT_NOTICE, UNKNOWN_GROUP
+from multiraft.shards.assembly import Assembly
+from multiraft.shards.engine import Engine
+from multiraft.shards.place import Place
+
+from .checkers.base import Checker
+from .disk import Disk, Identity, LogWriter, Mount, StateWriter
+from .loop import NodeLoop, World
+from .network import Network
+from .tally import Tally
+from .trace import Trace, rows_of
+
+UNWATCHED = {COMMIT_NOTICE, UNKNOWN_GROUP}
+
+
+class Ports:
+    """What one run of a node stands on; see :class:`multiraft.shards.ports.Ports`."""
+
+    def __init__(self, process: "Process", place: Place, mount: Mount, options: TcpOptions) -> None:
+        self.random = random.Random(mount.disk.random.getrandbits(64))
+        self._process = process
+        self._place = place
+        self._mount = mount
+        self._options = options
+
+    def token(self, size: int) -> bytes:
+        return self.random.randbytes(size)
+
+    def open_identity(self, digest: bytes) -> Identity:
+        return Identity(self._mount, self._place.cluster, digest)
+
+    def open_log(self, durability: str):
+        return self._mount.open_log()
+
+    def open_state(self, durability: str):
+        return self._mount.open_state()
+
+    def make_transport(self, hello: Callable[[], Hello]) -> TcpTransport:
+        place = self._place
+        return TcpTransport(
+            place.node_id, place.listen, place.peers, hello, random=self.random, options=self._options
+        )
+
+    def make_log_writer(self, log, notify) -> LogWriter:
+        return LogWriter(self._mount, log, notify, self._process.trapped)
+
+    def make_flusher(self) -> StateWriter:
+        return StateWriter(self._mount, self._process.trapped)
+
+
+class Recorder(dict):
+    """The active replicas of a node, and which groups were ever put in since somebody asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.touched: dict[int, None] = {}
+
+    def __setitem__(self, group: int, replica: Any) -> None:
+        self.touched[group] = None
+        super().__setitem__(group, replica)
+
+    def take(self) -> Collection[int]:
+        """The groups touched since the last call; what still waits will be touched by the next turn."""
+        touched, self.touched = self.touched, dict.fromkeys(self)
+        return touched
+
+
+class WatchedAssembly(Assembly):
+    """An assembly that shows its node to those who watch as soon as the node has started."""
+
+    process: "Process"
+
+    def _check_directory(self) -> None:
+        super()._check_directory()
+        self.process.watch_node(self.node)
+
+
+class Process:
+    """One life of a node: from its start to its crash or its end."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        place: Place,
+        config: EngineConfig,
+        disk: Disk,
+        watch: Checker,
+        trace: Trace,
+        tally: Tally,
+        *,
+        options: TcpOptions,
+        rate: float,
+        port: int,
+        on_trap: Callable[["Process"], None],
+        on_stopped: Callable[["Process", BaseException], None],
+    ) -> None:
+        self.world = world
+        self.node_id = place.node_id
+        self.disk = disk
+        self.watch = watch
+        self.trace = trace
+        self.tally = tally
+        self.engine: Engine | None = None
+        """Set once it is open, until it ends."""
+        self.node: Node | None = None
+        self.error: BaseException | None = None
+        """Why it did not open, or stopped by itself."""
+        self.mount = Mount(disk, place.node_id, watch)
+        self.loop = NodeLoop(world, f"node {place.node_id}", rate=rate, clock=disk.random.uniform(1, 1e6))
+        network.place(self.loop, port)
+        self._network = network
+        self._on_trap = on_trap
+        self._on_stopped = on_stopped
+        self._config = config
+        self._place = place
+        self._options = options
+        self.loop.call_soon(lambda: self.loop.create_task(self._run()))
+
+    async def _run(self) -> None:
+        ports = Ports(self, self._place, self.mount, self._options)
+        engine: Engine
+        assembly = WatchedAssembly(self._place, self._config, ports, lambda error: engine.node_stopped(error))  # noqa: PLW0108 # it does not exist yet
+        assembly.process = self
+        engine = Engine(assembly)
+        try:
+            await engine.start(0, None)
+        except Error as error:
+            self._ended(error)
+            return
+        self.engine = engine
+        self._ended(await engine.stopped())
+
+    def _ended(self, error: BaseException) -> None:
+        self.error = error
+        self._on_stopped(self, error)
+
+    def trapped(self) -> None:
+        """The disk says that the machine crashes in the middle of a transaction."""
+        self._on_trap(self)
+
+    def crash(self, *, silently: bool) -> bool:
+        """The process is gone, as by SIGKILL or by power; says whether a transaction was torn."""
+        torn = self.mount.crash()
+        self.loop.kill()
+        self._network.process_ended(self.loop, silently=silently)
+        self.engine = self.node = None
+        return torn
+
+    def crash_once(self) -> None:
+        """Kill it if it lives."""
+        if self.mount.alive:
+            self.crash(silently=False)
+
+    async def close(self) -> None:
+        """Stop in an orderly way."""
+        if self.engine is not None:
+            await self.engine.close()
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def watch_node(self, node: Node) -> None:
+        """Have everything told that the node does."""
+        self.node = node
+        active = Recorder()
+        active.update(node._active)
+        node._active = node._delivery._active = node._intake._active = active
+        turn = node.turn
+        world, watch, trace, node_id = self.world, self.watch, self.trace, self.node_id
+
+        def watched_turn(now: float, inputs: Inputs) -> Effects:
+            world.check(watch.passed, world.now)
+            try:
+                effects = turn(now, inputs)
+            except Exception as error:
+                world.fail(error)
+                raise
+            for frame in effects.frames:
+                trace.frame(world.now, node_id, frame)
+                for row in rows_of(frame):
+                    if row.kind not in UNWATCHED:
+                        world.check(watch.sent, node_id, frame.node, row.group, row.message)
+            touched = active.take()
+            self.tally.turned(node, touched)
+            world.check(watch.turned, node_id, node, touched)
+            return effects
+
+        node.turn = watched_turn  # type: ignore[method-assign] # it is watched
+        world.check(watch.started, node_id, node)

@@ -1,0 +1,238 @@
+"""What a seed stands for: a cluster, its settings, every fault and every operation, drawn before it begins.
+
+Because all of it is drawn first, single faults and operations can be left out and the rest stays as it was:
+that is what shrinking a failure rests on.
+"""
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from multiraft.engine.config import MIB, EngineConfig
+from multiraft.engine.transport.tcp import TcpOptions
+
+from .checkers.base import Kind
+
+MANY_GROUPS: Final = 64
+MANY_GROUPS_SHARE: Final = 0.06
+"""How many of the seeds have so many groups."""
+
+FAULTS: Final[dict[str, float]] = {
+    # kind: how often it is drawn, compared with the others
+    "crash": 3.0,
+    "power": 2.0,
+    "trap": 3.0,
+    "close": 1.0,
+    "blackout": 0.4,
+    "away": 0.7,
+    "pause": 2.0,
+    "late": 2.0,
+    "clock": 1.0,
+    "isolate": 2.0,
+    "one way": 2.0,
+    "cut": 2.0,
+    "split": 1.0,
+    "reset": 2.0,
+    "slow link": 1.5,
+    "delay": 1.5,
+    "lossy": 1.5,
+    "corrupt": 1.5,
+    "slow disk": 1.5,
+    "broken disk": 1.0,
+    "full disk": 1.0,
+    "flip": 0.4,
+    "wipe": 0.25,
+    "copy": 0.5,
+}
+"""Every kind of fault; :mod:`.faults` has one method for each."""
+
+OPERATIONS: Final[dict[Kind, float]] = {
+    Kind.PUT: 35,
+    Kind.GET: 25,
+    Kind.DELETE: 5,
+    Kind.CAS: 15,
+    Kind.BATCH: 6,
+    Kind.SCAN: 5,
+    Kind.STALE_GET: 4,
+    Kind.CREATE_RANGES: 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: when it begins, how long it lasts, and numbers in [0, 1) that say whom it hits."""
+
+    number: int
+    at: float
+    kind: str
+    lasts: float
+    luck: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation that a client will ask for; what depends on the moment is decided by ``luck``."""
+
+    number: int
+    client: int
+    at: float
+    kind: Kind
+    timeout: float
+    luck: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run. Times are seconds since the cluster has come together (or since its start)."""
+
+    seed: int
+    nodes: int
+    groups: int
+    """Ranges that exist when all is said and done, without the system group."""
+    at_first: int
+    """Of these, the ones that are created before anything goes wrong."""
+    seconds: float
+    hot: bool
+    """Whether faults begin before the cluster has come together."""
+    clients: int
+    remote: int
+    """How many of the clients come over the network."""
+    keys: int
+    """Keys per range that are used."""
+    config: EngineConfig = field(repr=False)
+    options: TcpOptions = field(repr=False)
+    log_slack: int
+    """Garbage that a log may hold before it is collected."""
+    tear_share: float
+    kinds: tuple[str, ...]
+    """The kinds of faults that this run has."""
+    faults: tuple[Fault, ...] = field(repr=False)
+    steps: tuple[Step, ...] = field(repr=False)
+
+    def without(self, faults: Collection[int] = (), steps: Collection[int] = ()) -> "Plan":
+        """The same without these faults and operations."""
+        return replace(
+            self,
+            faults=tuple(one for one in self.faults if one.number not in faults),
+            steps=tuple(one for one in self.steps if one.number not in steps),
+        )
+
+
+def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan:
+    """The run that a seed stands for; the number of nodes or groups can be given instead of drawn."""
+    source = random.Random(f"plan {seed}")
+    drawn_nodes = source.choices((3, 4, 5, 6, 7), (10, 2, 5, 1, 2))[0]
+    drawn_groups = _draw_groups(source)
+    nodes, groups = nodes or drawn_nodes, groups or drawn_groups
+    seconds = source.uniform(6, 14)
+    clients = source.randint(3, 8)
+    kinds = _draw_kinds(source)
+    lossless = not {"flip", "wipe", "copy"} & set(kinds)
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        groups=groups,
+        at_first=source.choice((groups, groups, max(1, groups // 2), 0)),
+        seconds=seconds,
+        hot=source.random() < 0.15 and lossless,
+        clients=clients,
+        remote=source.choice((0, 0, 1, clients // 2)),
+        keys=source.choice((1, 2, 3)),
+        config=_draw_config(source),
+        options=_draw_options(source),
+        log_slack=source.choice((2_000, 50_000, 8 << 20)),
+        tear_share=0.1 if lossless and source.random() < 0.1 else 0.0,
+        kinds=kinds,
+        faults=_draw_faults(source, kinds, seconds),
+        steps=_draw_steps(source, clients, seconds, groups),
+    )
+
+
+def _draw_groups(source: random.Random) -> int:
+    if source.random() < MANY_GROUPS_SHARE:
+        return MANY_GROUPS
+    return source.choice((1, 2, 3, 4, 4, 6, 8, 12))
+
+
+def _draw_kinds(source: random.Random) -> tuple[str, ...]:
+    """Every run has some kinds only: all at once leave too little time between them."""
+    share = source.choice((0.15, 0.3, 0.5))
+    kinds = [kind for kind in FAULTS if source.random() < share]
+    return tuple(kinds or [source.choice(list(FAULTS))])
+
+
+def _draw_faults(source: random.Random, kinds: tuple[str, ...], seconds: float) -> tuple[Fault, ...]:
+    count = source.choice((6, 12, 18, 30))
+    weights = [FAULTS[kind] for kind in kinds]
+    times = sorted(source.uniform(0, seconds) for _ in range(count))
+    return tuple(
+        Fault(
+            number,
+            at,
+            source.choices(kinds, weights)[0],
+            min(source.expovariate(1 / 1.2) + 0.05, 6.0),
+            tuple(source.random() for _ in range(4)),
+        )
+        for number, at in enumerate(times)
+    )
+
+
+def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int) -> tuple[Step, ...]:
+    count = source.randint(150, 350)
+    kinds, weights = list(OPERATIONS), list(OPERATIONS.values())
+    times = sorted(source.uniform(0, seconds) for _ in range(count))
+    patience = source.choice((0.4, 1.5, 4.0))
+    return tuple(
+        Step(
+            number,
+            source.randrange(clients),
+            at,
+            source.choices(kinds, weights)[0],
+            patience * source.uniform(0.5, 1.5),
+            tuple(source.random() for _ in range(4)),
+        )
+        for number, at in enumerate(times)
+    )
+
+
+def _draw_config(source: random.Random) -> EngineConfig:
+    """Small limits, so that each of them is met."""
+    append = source.choice((64, 300, MIB, MIB))
+    return EngineConfig(
+        tick_ms=100,
+        beat_ms=source.choice((200, 400)),
+        election_timeout_ms=source.choice((500, 1000)),
+        append_bytes=append,
+        inflight_messages=source.choice((1, 2, 256)),
+        inflight_bytes=source.choice((append, 4 * MIB)),
+        uncommitted_bytes=source.choice((300, 16 * MIB, 16 * MIB)),
+        apply_bytes=source.choice((50, 4 * MIB)),
+        log_keep_bytes=source.choice((200, 4 * MIB)),
+        log_keep_entries=source.choice((1, 2, 5, 1000)),
+        flush_ms=source.choice((50, 200, 1000)),
+        batches_in_flight=source.choice((1, 2, 4)),
+        parked_bytes=source.choice((1000, 16 * MIB)),
+        parked_ms=source.choice((300, 5000)),
+        snapshot_ms=source.choice((1000, 4000)),
+        request_bytes=source.choice((500, 256 * MIB, 256 * MIB, 256 * MIB)),
+        operation_timeout_ms=2000,
+        state_machine=source.choice(("lmdb", "lmdb", "memory")),
+    )
+
+
+def _draw_options(source: random.Random) -> TcpOptions:
+    return TcpOptions(
+        peer_queue_bytes=source.choice((4096, 64 * 1024, 32 * MIB, 32 * MIB)),
+        hello_s=source.choice((1.0, 5.0)),
+        quiet_rounds=source.choice((2, 4, 10)),
+    )
+
+
+Chooser = Callable[[float], int]
+
+
+def pick(choices: Collection, luck: float):
+    """One of them, by a number in [0, 1)."""
+    ordered = list(choices)
+    return ordered[int(luck * len(ordered))]

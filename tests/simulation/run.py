@@ -1,0 +1,227 @@
+"""One run from one seed: boot, faults, healing, rest; and what came of it."""
+
+import gc
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from multiraft.engine.replica import SYSTEM_GROUP
+
+from .checkers.base import Checker, Kind, Operation, Outcome, Violation
+from .checkers.suite import everything
+from .cluster import Cluster, group_members
+from .faults import Faults
+from .loop import World, graveyard
+from .plan import Plan
+from .workload import Caller, Workload, range_of
+
+BOOT_S = 20.0
+"""Virtual seconds in which a cluster without faults has come together."""
+SETTLE_S = 40.0
+"""Virtual seconds after the last fault in which everything has to work and to agree."""
+PROBED = 8
+"""Ranges, at most, that are written and read once more at the end."""
+
+
+@dataclass
+class Result:
+    """What a run came to."""
+
+    plan: Plan
+    digest: str
+    steps: int
+    seconds: float
+    operations: int
+    faults: int
+    elections: int
+    commits: int
+    snapshots: int
+    groups: int
+    violation: BaseException | None
+    trace: list[str]
+
+
+class Simulation:
+    """A cluster, its clients, and what befalls them."""
+
+    def __init__(self, plan: Plan, watch: Checker | None = None) -> None:
+        self.plan = plan
+        self.world = World(plan.seed)
+        self.watch = watch or everything()
+        self.cluster = Cluster(self.world, plan.nodes, plan.config, plan.options, self.watch)
+        self.cluster.tear_share = plan.tear_share
+        for disk in self.cluster.disks.values():
+            disk.slack = plan.log_slack
+        self.faults = Faults(self.cluster, plan)
+        self.workload = Workload(self.cluster, plan)
+        self._helper = Caller(self.workload, plan.clients, remote=False)
+        self.workload._callers.append(self._helper)
+
+    def run(self) -> None:
+        """Everything, in order. Raises what went wrong first."""
+        self._boot()
+        self.faults.schedule()
+        self.workload.schedule()
+        self.world.run(self.world.now + self.plan.seconds)
+        self.faults.heal()
+        self.cluster.note(0, "heals")
+        self.world.check(self.watch.healed, self.world.now)
+        self._settle()
+        self._probe()
+        self._settle()
+        self.watch.finished(self.cluster)
+
+    def _boot(self) -> None:
+        for node in self.cluster.ids:
+            self.cluster.start(node)
+        if self.plan.hot:
+            return
+        self._until(lambda: len(self.cluster.engines) == self.plan.nodes, BOOT_S, "nodes do not open")
+        self._until(self._is_joined, BOOT_S, "nodes do not join")
+        if self.plan.at_first:
+            self._create(range(self.plan.at_first))
+
+    def _is_joined(self) -> bool:
+        return all(len(engine.directory.nodes) == self.plan.nodes for engine in self.cluster.engines.values())
+
+    def _until(self, condition, seconds: float, complaint: str) -> None:
+        deadline = self.world.now + seconds
+        while not condition():
+            if self.world.now >= deadline:
+                raise Violation("liveness", f"after {seconds} s: {complaint}")
+            self.world.run(self.world.now + 0.1)
+
+    def _ask(self, kind: Kind, keys: tuple, arguments: tuple, node: int, seconds: float) -> Operation:
+        """One operation, which has to succeed by then; asked again if it may be."""
+        deadline = self.world.now + seconds
+        while True:
+            operation = Operation(0, self._helper.number, kind, keys, arguments)
+            if kind is Kind.PUT:
+                operation.arguments = (b"end%d" % len(self.workload.operations),)
+            process = self.cluster.processes[node]
+            self.workload.run(self._helper, process, process.engine, operation, 5.0)
+            self._until(lambda: self._helper.busy is None, 10.0, "no answer")
+            if operation.outcome is Outcome.OK:
+                return operation
+            if self.world.now > deadline:
+                raise Violation("liveness", f"{operation!r} did not succeed within {seconds} s")
+            self.world.run(self.world.now + 0.2)
+
+    def _create(self, numbers: range) -> None:
+        ranges = tuple(range_of(number, self.plan.groups) for number in numbers)
+        self._ask(Kind.CREATE_RANGES, (), ranges, next(iter(self.cluster.engines)), BOOT_S)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        deadline = self.world.now + SETTLE_S
+        while complaints := self._complaints():
+            if self.world.now >= deadline:
+                raise Violation(
+                    "liveness", f"{SETTLE_S} s after the last fault: " + "; ".join(complaints[:5])
+                )
+            self.world.run(self.world.now + 0.25)
+
+    def _complaints(self) -> list[str]:
+        """What keeps the cluster from being whole and at rest."""
+        cluster = self.cluster
+        found = [f"{one!r} waits" for one in self.workload.waiting]
+        found += [f"node {node} is not there" for node in cluster.expected if node not in cluster.engines]
+        if found:
+            return found
+        nodes = cluster.nodes
+        groups = {SYSTEM_GROUP: None}
+        for node in nodes.values():
+            groups.update(dict.fromkeys(node.replicas.running))
+        for engine in cluster.engines.values():
+            if engine.assembly._machines.directory is not None:
+                groups.update(dict.fromkeys(engine.directory._groups))
+        for group in groups:
+            found += self._group_complaints(group)
+        return found
+
+    def _group_complaints(self, group: int) -> list[str]:
+        nodes, excused = self.cluster.nodes, self.cluster.excused
+        leaders, followed, applied = [], {}, {}
+        for member in group_members(nodes, group):
+            node = nodes.get(member)
+            replica = None if node is None else node.replicas.running.get(group)
+            if replica is None:
+                if member not in excused:
+                    return [f"group {group} is not on node {member}"]
+                continue
+            raft = replica.raw.raft
+            if replica.leads:
+                leaders.append(member)
+            if member not in excused:
+                followed[member] = raft.term, raft.lead
+                applied[member] = replica.applied.index, raft.log.last_index()
+        if len(leaders) != 1 or len(set(followed.values())) > 1:
+            return [f"group {group} is led by {leaders}: {followed}"]
+        reached = {index for pair in applied.values() for index in pair}
+        return [f"group {group} is at {applied}"] if len(reached) > 1 else []
+
+    def _probe(self) -> None:
+        """The cluster works: what is asked for now succeeds."""
+        nodes = self.cluster.expected
+        step = max(1, self.plan.groups // PROBED)
+        self._create(range(self.plan.groups))
+        for at, number in enumerate(range(0, self.plan.groups, step)):
+            low, _ = range_of(number, self.plan.groups)
+            key, node = (low or b"0") + b"/0", nodes[at % len(nodes)]
+            if node in self.cluster.excused:
+                node = next(one for one in nodes if one not in self.cluster.excused)
+            written = self._ask(Kind.PUT, (key,), (), node, 10.0)
+            read = self._ask(Kind.GET, (key,), (), node, 10.0)
+            if read.result != written.arguments[0]:
+                raise Violation("liveness", f"{read!r} after {written!r}")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What nodes log about the faults of a run interests nobody; garbage is collected when it is over."""
+    logger = logging.getLogger("multiraft")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with graveyard():
+            yield
+            gc.collect()
+    finally:
+        logger.setLevel(before)
+        if collecting:
+            gc.enable()
+
+
+def simulate(plan: Plan, last: int = 200) -> Result:
+    """Carry a plan out; ``last``: how much of the trace of a failure to keep."""
+    began = time.process_time()
+    with quiet():
+        simulation = Simulation(plan)
+        violation: BaseException | None = None
+        try:
+            simulation.run()
+        except Exception as error:  # noqa: BLE001 - every way of failing counts
+            violation = error
+        cluster, tally = simulation.cluster, simulation.cluster.tally
+        result = Result(
+            plan=plan,
+            digest=cluster.trace.digest(),
+            steps=simulation.world.steps,
+            seconds=0.0,
+            operations=tally.operations,
+            faults=tally.faults,
+            elections=tally.elections,
+            commits=tally.commits,
+            snapshots=tally.snapshots,
+            groups=tally.groups,
+            violation=violation,
+            trace=cluster.trace.lines(last) if violation is not None else [],
+        )
+        del simulation, cluster
+    result.seconds = time.process_time() - began
+    return result
