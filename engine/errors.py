@@ -92,7 +92,15 @@ class QueryFailed(Fatal):
 
 
 class ClusterMismatch(Fatal):
-    """A data directory or a peer belongs to another cluster, or is a wiped or copied node."""
+    """A data directory or a peer belongs to another cluster, or is a wiped or copied node.
+
+    ``replaced`` tells the two apart: the cluster is the same, and knows the node with another directory or
+    process. It is never the fault of the node that found out.
+    """
+
+    def __init__(self, message: str, *, replaced: bool = False) -> None:
+        super().__init__(message)
+        self.replaced = replaced
 
 
 class VersionMismatch(Fatal):

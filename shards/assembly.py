@@ -131,7 +131,7 @@ class Assembly:
         self.node = Node(
             place.node_id, self.config, log, state, self._machines.make, ports.random, loop.time()
         )
-        self.service = Service(self._known_store, self._addresses, self._on_stopped)
+        self.service = Service(self._known_store, self._addresses, self._joined, self._on_stopped)
         writer = ports.make_log_writer(log, lambda batch, error: self.host.batch_written(batch, error))  # noqa: PLW0108 # it does not exist yet
         self.host = Host(self.node, writer, ports.make_flusher(), self.transport, self.service)
         session = place.node_id << 32 | self.identity.incarnation
@@ -173,6 +173,9 @@ class Assembly:
     def _directory_changed(self) -> None:
         self.node.directory_index = self.machine.version
         self.router.directory_changed()
+
+    def _joined(self) -> bool:
+        return self.identity.cluster_uuid is not None
 
     def _known_store(self, node: int) -> bytes | None:
         record = self.machine.directory.nodes.get(node)

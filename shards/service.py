@@ -51,12 +51,15 @@ class Service:
         self,
         known_store: Callable[[int], bytes | None],
         addresses: Callable[[], dict[int, str]],
+        joined: Callable[[], bool],
         on_stopped: Callable[[Error], None],
     ) -> None:
+        """``joined`` says whether this node belongs to a cluster for good."""
         self.channels: dict[int, Channel] = {}
         """The nodes that can be asked now."""
         self._known_store = known_store
         self._addresses = addresses
+        self._joined = joined
         self._on_stopped = on_stopped
         self._replies: dict[int, Outgoing] = {}
         self._sessions: dict[ClientSession, tuple[Outgoing, set[asyncio.Future[Any]]]] = {}
@@ -76,7 +79,8 @@ class Service:
         if known is not None and known != hello.store_uuid:
             raise ClusterMismatch(
                 f"node {hello.node_id} is on record with another data directory: a wiped or copied node "
-                "does not come back by itself"
+                "does not come back by itself",
+                replaced=True,
             )
 
     def peer_connected(self, node: int, hello: Hello) -> None:  # noqa: ARG002 # the port's signature
@@ -93,8 +97,12 @@ class Service:
             channel.lost()
 
     def refused(self, node: int, error: Error) -> None:
-        """A peer will not talk to this node; if it says that we are somebody else, we must not go on."""
-        if isinstance(error, ClusterMismatch):
+        """A peer will not talk to this node.
+
+        If it knows this node with another directory or process, this one must not go on. A node that has
+        joined no cluster yet was started wrongly if it fits nowhere; one that has may stand by what it knows.
+        """
+        if isinstance(error, ClusterMismatch) and (error.replaced or not self._joined()):
             self._on_stopped(error)
         else:
             logger.warning("node %d refuses to talk to this node: %s", node, error)

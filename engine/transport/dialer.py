@@ -5,7 +5,7 @@ import logging
 import random as random_module
 from collections.abc import Callable, Iterator
 
-from ..errors import Error
+from ..errors import Error, Fatal
 from .address import Address, connect_error
 from .connection import Connection
 from .greeting import Desk, OutboundGreeting
@@ -86,6 +86,7 @@ class Dialer:
     def _report(self, error: Error) -> None:
         """Log the first of a row of equal failures; a peer that is down is not news every two seconds."""
         text = str(error)
-        level = logging.DEBUG if text == self._reported else logging.INFO
+        news = logging.WARNING if isinstance(error, Fatal) else logging.INFO
+        level = logging.DEBUG if text == self._reported else news
         _log.log(level, "node %d: %s", self._node, text)
         self._reported = text

@@ -8,7 +8,7 @@ import logging
 from typing import Protocol
 
 from ...native.frames import seal
-from ..errors import Error, InvalidArgument, Overloaded
+from ..errors import ClusterMismatch, Error, InvalidArgument, Overloaded
 from .admission import Admission
 from .connection import Connection
 from .framing import BadStream
@@ -135,7 +135,10 @@ class OutboundGreeting:
         verdict = self._judge(payload)
         if isinstance(verdict, Error):
             connection.refuse(verdict)
-            self._tell(verdict)
+            if not (
+                isinstance(verdict, ClusterMismatch) and verdict.replaced
+            ):  # that is the other side's news
+                self._tell(verdict)
             return
         self.admitted = True
         self._desk.peer_admitted(connection, verdict)

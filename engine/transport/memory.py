@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from ...native.frames import seal
-from ..errors import Error, InvalidArgument
+from ..errors import ClusterMismatch, Error, InvalidArgument
 from .admission import Admission
 from .framing import BadStream, FrameReader
 from .hello import Hello, decode_hello, encode_hello
@@ -111,7 +111,8 @@ class MemoryNetwork:
             return
         reply = dialer.greet(answer, listener.node_id)
         if isinstance(reply, Error):
-            dialer.refused(listener.node_id, reply)
+            if not (isinstance(reply, ClusterMismatch) and reply.replaced):
+                dialer.refused(listener.node_id, reply)
             listener.refused(dialer.node_id, decode_refusal(encode_refusal(reply)))
             return
         listener.link(answer, hello)

@@ -48,7 +48,10 @@ class Handler(Protocol):
         """One complete, checked frame of a peer: a sign of life, whatever its kind (``PING`` too)."""
 
     def refused(self, node: int, error: Error) -> None:
-        """A peer refused this node, or this node refused the peer that it had dialed."""
+        """A peer refused this node, or this node refused the peer that it had dialed.
+
+        It is not called when that peer was refused as ``replaced``: this node is not what is wrong.
+        """
 
     def client_frame(self, session: ClientSession, kind: FrameKind, payload: bytes) -> None:
         """A request of a client."""

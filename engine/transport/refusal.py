@@ -1,5 +1,8 @@
 """The payload of a REFUSED frame: a typed error as [name, message]."""
 
+from collections.abc import Callable
+from functools import partial
+
 import msgpack
 
 from ..errors import (
@@ -11,9 +14,11 @@ from ..errors import (
 )
 
 _TEXT_BYTES = 1024
-_TYPES: dict[str, type[Error]] = {
+_REPLACED = "ClusterMismatch.replaced"
+_TYPES: dict[str, Callable[[str], Error]] = {
     kind.__name__: kind for kind in (ClusterMismatch, VersionMismatch, InvalidArgument, Overloaded)
 }
+_TYPES[_REPLACED] = partial(ClusterMismatch, replaced=True)
 
 
 def encode_refusal(error: Error) -> bytes:
@@ -22,7 +27,9 @@ def encode_refusal(error: Error) -> bytes:
     An error of another type travels as its nearest ancestor in the table, or else as InvalidArgument: the
     other side must be able to name what it is told.
     """
-    name = next((base.__name__ for base in type(error).__mro__ if base.__name__ in _TYPES), "InvalidArgument")
+    known = (base.__name__ for base in type(error).__mro__ if base.__name__ in _TYPES)
+    replaced = isinstance(error, ClusterMismatch) and error.replaced
+    name = _REPLACED if replaced else next(known, "InvalidArgument")
     text = str(error).encode()[:_TEXT_BYTES].decode(errors="ignore")
     return msgpack.packb([name, text])
 

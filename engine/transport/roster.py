@@ -33,17 +33,19 @@ class Roster:
             return None
         if hello.store_uuid != known.store_uuid:
             return ClusterMismatch(
-                f"node {hello.node_id} has come with another store: it was wiped or copied"
+                f"node {hello.node_id} has come with another store: it was wiped or copied", replaced=True
             )
         if hello.incarnation < known.incarnation:
             return ClusterMismatch(
                 f"node {hello.node_id} has come with incarnation {hello.incarnation}, "
-                f"after {known.incarnation}: an old copy of its data directory"
+                f"after {known.incarnation}: an old copy of its data directory",
+                replaced=True,
             )
         if hello.incarnation == known.incarnation and hello.nonce != known.nonce:
             return ClusterMismatch(
                 f"two processes are node {hello.node_id}, incarnation {hello.incarnation}: "
-                "its data directory was copied"
+                "its data directory was copied",
+                replaced=True,
             )
         return None
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from multiraft.engine.errors import (
+    ClusterMismatch,
     Corruption,
     NotLeader,
     OutcomeUnknown,
@@ -54,7 +55,7 @@ async def answer(value):
     """What a client gets for a write whose short way ends with ``value`` (None: there is no short way)."""
     loop = asyncio.get_running_loop()
     operations = Operations(None if value is None else loop.create_future())
-    service, session = Service(lambda _: None, dict, lambda _: None), Session()
+    service, session = Service(lambda _: None, dict, lambda: True, lambda _: None), Session()
     service.serve(None, operations)
     service.client_frame(session, FrameKind.REQUEST, encode_request(WRITE))
     if value is not None:
@@ -114,10 +115,21 @@ def test_a_fault_of_ours_is_answered_too(monkeypatch):
 
 def test_a_client_that_sends_noise_is_cut_off():
     async def work():
-        service, session = Service(lambda _: None, dict, lambda _: None), Session()
+        service, session = Service(lambda _: None, dict, lambda: True, lambda _: None), Session()
         service.serve(None, Operations(None))
         service.client_frame(session, FrameKind.REQUEST, b"\xc1")
         assert session.closed
         await service.close()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_only_a_node_that_was_replaced_or_is_new_stops_over_a_mismatch(joined, replaced):
+    """A node of another cluster that listens at a peer's address must not stop a node that is in order."""
+    stopped: list[Exception] = []
+    service = Service(lambda _: None, dict, lambda: joined, stopped.append)
+    error = ClusterMismatch("not one of ours", replaced=replaced)
+    service.refused(2, error)
+    assert stopped == ([error] if replaced or not joined else [])

@@ -100,6 +100,24 @@ def test_the_others_go_on_when_a_node_is_gone_and_it_catches_up(tmp_path):
     asyncio.run(work())
 
 
+def test_a_wiped_node_stops_and_the_others_go_on(tmp_path):
+    """The wiped node has the lowest id, so the others dial it and are the ones who refuse."""
+
+    async def work():
+        async with three_nodes(tmp_path) as (engines, peers):
+            await engines[0].create_ranges(1)
+            await engines[0].put(b"a", b"1")
+            await engines[0].close()
+            wiped = Engine.open(tmp_path / "empty", node_id=1, peers=peers, cluster="tcp", config=QUICK)
+            async with wiped as empty:
+                assert isinstance(await empty.stopped(), multiraft.ClusterMismatch)
+            for engine in engines[1:]:
+                await engine.put(b"a", b"2")
+                assert await engine.get(b"a") == b"2"
+
+    asyncio.run(work())
+
+
 def test_a_client_whose_node_stops_learns_it(tmp_path):
     async def work():
         async with three_nodes(tmp_path) as (engines, peers), Client.connect(peers[1]) as client:

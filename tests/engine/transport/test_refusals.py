@@ -100,6 +100,21 @@ def test_the_handler_has_the_last_word_on_either_side():
             assert (await two.seen.until("refused"))[0] == (1, wiped)
             (node, error), *_ = await one.seen.until("refused")
             assert (node, type(error), str(error)) == (2, ClusterMismatch, str(wiped))
+            assert not error.replaced
+
+    run(main())
+
+
+def test_a_dialer_that_refuses_a_replaced_peer_leaves_that_to_the_peer():
+    """The peer is told; the dialer's handler, which might stop the node over a mismatch, is not."""
+
+    async def main() -> None:
+        wiped = ClusterMismatch("that store is not the one of node 1", replaced=True)
+        async with Node(1, {2: UNUSED}) as one, Node(2, {1: one.address}, refuse=wiped) as two:
+            (node, error), *_ = await one.seen.until("refused")
+            assert (node, type(error), str(error)) == (2, ClusterMismatch, str(wiped))
+            assert error.replaced
+            assert not two.seen.of("refused")
 
     run(main())
 
