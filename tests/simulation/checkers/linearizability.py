@@ -19,8 +19,9 @@ from .search import Search, TooHard
 from .zones import Call, contradiction, is_simple
 
 MAX_CLIENTS: Final = 8
+"""That wait for an answer at once, by key: the search is exponential in them. More is refused, not tried."""
 MAX_OPERATIONS: Final = 1000
-"""By key. The search is exponential in the operations under way at once: more is refused, not tried."""
+"""By key."""
 NAME: Final = "linearizability"
 CHECKED: Final = frozenset({Kind.PUT, Kind.GET, Kind.DELETE, Kind.CAS, Kind.BATCH})
 
@@ -59,9 +60,9 @@ def calls_of(op: Operation) -> list[tuple[bytes, Call]]:
 
 def check_register(key: bytes, calls: Sequence[Call]) -> str | None:
     """The history of one key. Raises TooHard."""
-    clients = {call.op.client for call in calls}
-    if len(clients) > MAX_CLIENTS or len(calls) > MAX_OPERATIONS:
-        raise TooHard(f"{key!r} has {len(calls)} operations of {len(clients)} clients")
+    clients = _clients_at_once(calls)
+    if clients > MAX_CLIENTS or len(calls) > MAX_OPERATIONS:
+        raise TooHard(f"{key!r} has {len(calls)} operations, of {clients} clients at once")
     if not is_simple(calls):
         return Search(key, calls).run()
     at_odds = contradiction(calls)
@@ -69,6 +70,17 @@ def check_register(key: bytes, calls: Sequence[Call]) -> str | None:
         return None
     lines = "\n".join(f"  {op}" for op in sorted((call.op for call in at_odds), key=lambda op: op.invoked))
     return f"{key!r}: there is no order of\n{lines}"
+
+
+def _clients_at_once(calls: Sequence[Call]) -> int:
+    """How many calls that return are under way at one time, at most."""
+    answered = [call for call in calls if call.returned < inf]
+    moments = [(call.invoked, 0) for call in answered] + [(call.returned, 1) for call in answered]
+    most = now = 0
+    for _, returns in sorted(moments):
+        now += -1 if returns else 1
+        most = max(most, now)
+    return most
 
 
 class Linearizability(Checker):

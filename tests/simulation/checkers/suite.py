@@ -10,7 +10,15 @@ from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 
 from .base import Checker
+from .chosen import Chosen
+from .directory import Directory
 from .disk import Disks
+from .durability import Durability
+from .linearizability import Linearizability
+from .models import Models
+from .positions import Positions
+from .raft_safety import RaftSafety
+from .state_equality import StateEquality
 
 FIRST_APPLIED = 1
 """Every replica is born with index 1 applied."""
@@ -89,6 +97,21 @@ def _tell(listeners: tuple[Callable[..., None], ...], *told: Any) -> None:
 
 
 def everything() -> Suite:
-    """A fresh set of all checkers, for one run."""
-    disks = Disks()
-    return Suite([], disks)
+    """A fresh set of all checkers, for one run.
+
+    `RaftSafety` says what is chosen, so it comes before those that go by that.
+    """
+    disks, chosen = Disks(), Chosen()
+    models = Models(chosen)
+    return Suite(
+        [
+            RaftSafety(disks, chosen),
+            Positions(disks),
+            Durability(disks),
+            models,
+            StateEquality(disks, models),
+            Directory(disks, chosen),
+            Linearizability(),
+        ],
+        disks,
+    )
