@@ -257,6 +257,7 @@ async def perform(database: Database, operation: Operation, patience: float) -> 
             return await database.compare_and_swap(keys[0], *arguments, timeout=patience)
         case _:
             return await perform_many(database, operation, patience)
+    return None
 
 
 async def perform_many(database: Database, operation: Operation, patience: float) -> Any:
@@ -281,3 +282,4 @@ async def perform_many(database: Database, operation: Operation, patience: float
             return created.created, created.existing
         case _:
             raise AssertionError(operation.kind)
+    return None

@@ -1,0 +1,155 @@
+"""``python -m tests.simulation``: run seeds, replay one, or see whether a planted bug is caught."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+
+from .plan import draw
+from .plants import PLANTS
+from .run import Result, simulate
+from .shrink import shrink, spans, unspans
+
+PROGRESS_S = 10.0
+TRACE_LINES = 80
+
+
+def main() -> int:
+    """Do what the command line says; 1 if anything was violated (or a planted bug was not caught)."""
+    options = parse(sys.argv[1:])
+    if options.plant == "list":
+        print("\n".join(f"{plant.name}: {plant.what}" for plant in PLANTS.values()))
+        return 0
+    if options.shrink is not None:
+        return shrink_one(options)
+    report, failed = run_all(options)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        print(", ".join(f"{name} {value}" for name, value in report.items()))
+    for result in failed[:3]:
+        explain(options, result)
+    return 0 if report["ok"] else 1
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", default="0:20", metavar="A:B", help="A included, B not")
+    parser.add_argument("--groups", type=int, help="ranges, instead of what the seed says")
+    parser.add_argument("--nodes", type=int, help="nodes, likewise (3 to 7)")
+    parser.add_argument("--plant", help="a bug to put back; `list` prints all")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--trace", action="store_true", help="print the whole trace of a failure")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument(
+        "--shrink", type=int, metavar="SEED", help="find out what a failing seed needs to fail"
+    )
+    parser.add_argument("--without-faults", default="", metavar="1,4-7", help="leave these faults out")
+    parser.add_argument(
+        "--without-operations", default="", metavar="1,4-7", help="leave these operations out"
+    )
+    options = parser.parse_args(arguments)
+    if options.plant not in {None, "list", *PLANTS}:
+        parser.error(f"no plant is called {options.plant!r}: see --plant list")
+    first, _, last = options.seeds.partition(":")
+    options.range = range(int(first), int(last or int(first) + 1))
+    return options
+
+
+def run_seed(options: argparse.Namespace, seed: int) -> Result:
+    """One seed, with the plant if there is one."""
+    plan = draw(seed, options.nodes, options.groups)
+    plan = plan.without(unspans(options.without_faults), unspans(options.without_operations))
+    planted = PLANTS[options.plant].apply() if options.plant else nullcontext()
+    with planted:
+        return simulate(plan, last=1_000_000 if options.trace else TRACE_LINES)
+
+
+def run_all(options: argparse.Namespace) -> tuple[dict[str, object], list[Result]]:
+    """Every seed; with a plant only until it is caught."""
+    began = told = time.monotonic()
+    totals = dict.fromkeys(("steps", "operations", "faults", "elections", "commits", "snapshots"), 0)
+    seeds = groups_max = 0
+    failed: list[Result] = []
+    for result in results(options):
+        seeds += 1
+        groups_max = max(groups_max, result.groups)
+        for name in totals:
+            totals[name] += getattr(result, name)
+        if result.violation is not None:
+            failed.append(result)
+            if options.plant:
+                break
+            print(f"seed {result.plan.seed}: {result.violation}", file=sys.stderr, flush=True)
+        if time.monotonic() - told > PROGRESS_S:
+            told = time.monotonic()
+            print(f"{seeds} of {len(options.range)} seeds, {len(failed)} failed", file=sys.stderr, flush=True)
+    seconds = time.monotonic() - began
+    report: dict[str, object] = {"seeds": seeds, **totals, "groups_max": groups_max}
+    report["steps_per_second"] = round(totals["steps"] / max(seconds, 1e-9))
+    report |= {"violations": len(failed), "seconds": round(seconds, 2)}
+    return report | {"ok": bool(failed) == bool(options.plant)}, failed
+
+
+def results(options: argparse.Namespace) -> Iterator[Result]:
+    """The results in the order of the seeds."""
+    if options.jobs == 1:
+        yield from map(partial(run_seed, options), options.range)
+        return
+    with ProcessPoolExecutor(options.jobs) as pool:
+        try:
+            yield from pool.map(partial(run_seed, options), options.range, chunksize=4)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def explain(options: argparse.Namespace, result: Result) -> None:
+    """How to see it again, and what happened last."""
+    lines = ["", *result.trace, "", f"{replay(options, result.plan.seed)} --trace"]
+    lines += [repr(result.plan), f"hash {result.digest}", f"violated: {result.violation}"]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def replay(
+    options: argparse.Namespace, seed: int, faults: Iterable[int] = (), steps: Iterable[int] = ()
+) -> str:
+    """The command that repeats a run bit for bit."""
+    parts = [f"python -m tests.simulation --seeds {seed}:{seed + 1}"]
+    given = ((name, getattr(options, name)) for name in ("groups", "nodes", "plant"))
+    parts += [f"--{name} {value}" for name, value in given if value is not None]
+    left_out = {
+        "--without-faults": {*unspans(options.without_faults), *faults},
+        "--without-operations": {*unspans(options.without_operations), *steps},
+    }
+    parts += [f"{name} {spans(numbers)}" for name, numbers in left_out.items() if numbers]
+    return " ".join(parts)
+
+
+def shrink_one(options: argparse.Namespace) -> int:
+    """Print the smallest run found that still fails."""
+    plan = draw(options.shrink, options.nodes, options.groups)
+    planted = PLANTS[options.plant].apply() if options.plant else nullcontext()
+    with planted:
+        found = shrink(plan, lambda text: print(text, file=sys.stderr, flush=True))
+    if found is None:
+        print(f"seed {options.shrink} does not fail", file=sys.stderr)
+        return 0
+    print(replay(options, plan.seed, found.faults, found.steps))
+    print(f"{len(found.plan.faults)} faults and {len(found.plan.steps)} operations are left", file=sys.stderr)
+    for fault in found.plan.faults:
+        print(f"  {fault.at:8.3f} {fault.kind} for {fault.lasts:.3f} s", file=sys.stderr)
+    print(f"violated: {found.violation}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # what is left of the last cluster need not be taken apart
