@@ -14,20 +14,31 @@ OUTSTANDING: Final = 65_536
 
 
 class Outgoing:
-    """Items that leave together at the end of the loop's pass."""
+    """Items that leave together at the end of the loop's pass, over one connection and no other."""
 
     def __init__(self, kind: FrameKind, send: Callable[[bytes], bool], lost: Callable[[], None]) -> None:
         self._kind = kind
         self._send = send
         self._lost = lost
         self._items: list[bytes] = []
+        self._closed = False
         self._loop = asyncio.get_running_loop()
 
     def add(self, item: bytes) -> None:
-        """Queue one item."""
+        """Queue one item; nobody gets it if the connection is gone."""
+        if self._closed:
+            return
         if not self._items:
             self._loop.call_soon(self._flush)
         self._items.append(item)
+
+    def close(self) -> None:
+        """The connection is gone: what was meant for it must not leave over its successor.
+
+        Requests are numbered by connection, so a late reply would answer a request of the next one.
+        """
+        self._closed = True
+        self._items = []
 
     def _flush(self) -> None:
         items, self._items = self._items, []
@@ -47,7 +58,7 @@ class Channel:
     def __init__(self, send: Callable[[bytes], bool], peer: str) -> None:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
-        self._outgoing = Outgoing(FrameKind.REQUEST, send, self.lost)
+        self._outgoing = Outgoing(FrameKind.REQUEST, send, self._give_up)
         self._waiting: dict[int, tuple[int, asyncio.Future[Reply]]] = {}
         self._next_id = 1
 
@@ -79,6 +90,11 @@ class Channel:
 
     def lost(self) -> None:
         """The connection broke: nothing that was asked will be answered."""
+        self._outgoing.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Requests could not be sent: their answers, and those of all before them, are not waited for."""
         waiting, self._waiting = self._waiting, {}
         for id_, (op, future) in waiting.items():
             if not future.done():

@@ -91,7 +91,9 @@ class Service:
 
     def peer_lost(self, node: int) -> None:
         """Nobody there answers any more."""
-        self._replies.pop(node, None)
+        replies = self._replies.pop(node, None)
+        if replies is not None:
+            replies.close()
         channel = self.channels.pop(node, None)
         if channel is not None:
             channel.lost()

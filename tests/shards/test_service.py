@@ -133,3 +133,87 @@ def test_only_a_node_that_was_replaced_or_is_new_stops_over_a_mismatch(joined, r
     error = ClusterMismatch("not one of ours", replaced=replaced)
     service.refused(2, error)
     assert stopped == ([error] if replaced or not joined else [])
+
+
+class Peers:
+    """Stands for the host: proposals are answered by ``future``; what is sent to peers is kept."""
+
+    def __init__(self):
+        self.future = asyncio.get_running_loop().create_future()
+        self.sent: list[tuple[int, bytes]] = []
+        self.full = False
+
+    def propose(self, _group, _commands):
+        return self.future
+
+    def send(self, node, frame):
+        if not self.full:
+            self.sent.append((node, frame))
+        return not self.full
+
+
+async def next_pass():
+    """Let what was queued for the end of this pass of the loop go out."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def connected_service(peers):
+    service = Service(lambda _: None, dict, lambda: True, lambda _: None)
+    service.serve(peers, Operations(None))
+    service.peer_connected(2, None)
+    return service
+
+
+def test_an_answer_that_comes_after_its_connection_is_not_sent_over_the_next_one():
+    """The next connection counts its requests from the beginning: it would answer another one."""
+
+    async def work():
+        peers = Peers()
+        service = connected_service(peers)
+        propose = Request(1, Op.PROPOSE, 1000, [5, b"command"])
+        service.peer_frame(2, FrameKind.REQUEST, encode_request(propose))
+        service.peer_lost(2)
+        service.peer_connected(2, None)
+        peers.future.set_result([True])
+        await next_pass()
+        assert peers.sent == []
+        service.peer_frame(2, FrameKind.REQUEST, encode_request(propose))
+        await next_pass()
+        ((node, frame),) = peers.sent
+        (reply,) = decode_replies(frame[HEADER_SIZE:])
+        assert (node, reply.id, reply.fields) == (2, 1, [True])
+
+    asyncio.run(work())
+
+
+def test_a_request_that_was_not_sent_in_time_is_not_sent_over_the_next_connection():
+    """Its caller has been told that nobody knows what became of it."""
+
+    async def work():
+        peers = Peers()
+        service = connected_service(peers)
+        asked = service.channels[2].ask(Op.PROPOSE, 1000, [5, b"command"])
+        service.peer_lost(2)
+        service.peer_connected(2, None)
+        await next_pass()
+        assert isinstance((await asked).error, OutcomeUnknown)
+        assert peers.sent == []
+
+    asyncio.run(work())
+
+
+def test_a_connection_whose_queue_was_full_takes_requests_again():
+    async def work():
+        peers = Peers()
+        channel = connected_service(peers).channels[2]
+        peers.full = True
+        refused = channel.ask(Op.PROPOSE, 1000, [5, b"one"])
+        await next_pass()
+        assert isinstance((await refused).error, OutcomeUnknown)
+        peers.full = False
+        channel.ask(Op.PROPOSE, 1000, [5, b"two"])
+        await next_pass()
+        assert [node for node, _ in peers.sent] == [2]
+
+    asyncio.run(work())
