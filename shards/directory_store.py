@@ -19,6 +19,7 @@ import msgpack
 
 from ..engine.errors import Corruption, InvalidRanges, SnapshotTooLarge, VersionMismatch
 from ..engine.replica import SYSTEM_GROUP
+from ..engine.statemachine.commands import MAX_KEY
 from ..engine.statemachine.paging import Pair
 from ..native.checksum import crc32c
 from .descriptor import RangeDescriptor, Replicas
@@ -34,6 +35,8 @@ FORMAT: Final = 1
 MAX_SNAPSHOT: Final = 60 << 20
 """A snapshot is one message; with the message's own fields it stays below a frame's limit."""
 _HEAD: Final = struct.Struct("<4sI")
+MAX_REPLICAS: Final = 1024
+"""Of one range; a bound for claims only."""
 
 
 def meta_pair(directory: Directory) -> Pair:
@@ -61,7 +64,7 @@ def read_directory(pairs: Iterable[Pair]) -> Directory:
     ranges: list[RangeDescriptor] = []
     for key, value in pairs:
         try:
-            _read_pair(directory, ranges, key, msgpack.unpackb(value, use_list=False))
+            _read_pair(directory, ranges, key, _unpack_value(value))
         except (ValueError, msgpack.UnpackException, struct.error) as error:
             raise _damaged(f"the pair of {key!r}: {error}") from error
     try:
@@ -94,10 +97,10 @@ def decode_snapshot(data: bytes) -> list[Pair]:
     if magic != MAGIC or crc32c(body) != checksum:
         raise _damaged("a snapshot's checksum does not match")
     try:
-        fields = msgpack.unpackb(body, max_map_len=0, max_ext_len=0)
+        fields = _unpack_flat(body)
     except (ValueError, msgpack.UnpackException) as error:
         raise _damaged(f"a snapshot does not decode: {error}") from error
-    if not isinstance(fields, list) or not fields:
+    if not fields:
         raise _damaged("a snapshot has another shape")
     if fields[0] != FORMAT:
         raise VersionMismatch(f"a directory snapshot has format {fields[0]!r}, this version reads {FORMAT}")
@@ -121,6 +124,28 @@ def digest(pairs: Iterable[Pair]) -> int:
 def _pack(fields: object) -> bytes:
     packed: bytes = msgpack.packb(fields)
     return packed
+
+
+def _unpack_flat(body: bytes) -> list[object]:
+    """The elements of an array that holds no arrays: room is made for what is there, not for what is claimed."""
+    reader = msgpack.Unpacker(
+        max_buffer_size=max(len(body), 1),
+        max_bin_len=len(body),
+        max_array_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+    )
+    reader.feed(body)
+    fields = [reader.unpack() for _ in range(reader.read_array_header())]
+    if reader.tell() != len(body):
+        raise ValueError("bytes follow it")
+    return fields
+
+
+def _unpack_value(value: bytes) -> object:
+    return msgpack.unpackb(
+        value, use_list=False, max_bin_len=MAX_KEY, max_array_len=MAX_REPLICAS, max_map_len=0, max_ext_len=0
+    )
 
 
 def _read_pair(directory: Directory, ranges: list[RangeDescriptor], key: bytes, fields: object) -> None:

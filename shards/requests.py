@@ -20,6 +20,8 @@ _SCALARS: Final = frozenset({bytes, str, int, float, bool, type(None)})
 
 ITEM_FIELDS: Final = 200_000
 """Fields of one item: an atomic batch of the smallest writes stays far below."""
+FRAME_ITEMS: Final = 4096
+"""Items of one frame: decoding a million tiny ones would hold up the loop for seconds."""
 FRAME_BYTES: Final = 1 << 20
 """Items share a frame up to this size; a larger one travels alone."""
 
@@ -146,8 +148,12 @@ def _items(payload: bytes) -> Iterator[list[Scalar]]:
         strict_map_key=True,
     )
     unpacker.feed(payload)
+    items = 0
     try:
         while unpacker.tell() < len(payload):
+            items += 1
+            if items > FRAME_ITEMS:
+                raise Malformed(f"a frame has more than {FRAME_ITEMS} items")
             count = unpacker.read_array_header()
             if not 2 <= count <= ITEM_FIELDS:
                 raise Malformed(f"an item has {count} fields")
@@ -188,11 +194,11 @@ _SIMPLE_ERRORS: Final[dict[str, Callable[[str], Error]]] = {
 
 
 def cut(items: Sequence[bytes]) -> Iterator[bytes]:
-    """Join items to frame payloads of at most :data:`FRAME_BYTES` (a larger item goes alone)."""
+    """Join items to payloads of at most FRAME_ITEMS and FRAME_BYTES (a larger item goes alone)."""
     part: list[bytes] = []
     size = 0
     for item in items:
-        if part and size + len(item) > FRAME_BYTES:
+        if part and (size + len(item) > FRAME_BYTES or len(part) == FRAME_ITEMS):
             yield b"".join(part)
             part, size = [], 0
         part.append(item)

@@ -9,6 +9,8 @@ from ...raft.state import ConfState
 #: A record is short: a configuration has a handful of members, metadata two keys and a number.
 MAX_RECORD_BYTES = 64 << 10
 FIELDS = 9
+#: Room for an array is made before its elements are read, also for arrays in arrays.
+MAX_MEMBERS = 1024
 
 
 class Applied(NamedTuple):
@@ -57,7 +59,9 @@ def decode_point(data: bytes) -> Point:
     if len(data) > MAX_RECORD_BYTES:
         raise MalformedRecord(f"{len(data)} bytes")
     try:
-        fields = msgpack.unpackb(data, use_list=False, max_ext_len=0, max_map_len=0)
+        fields = msgpack.unpackb(
+            data, use_list=False, max_array_len=MAX_MEMBERS, max_ext_len=0, max_map_len=0
+        )
     except ValueError as error:
         raise MalformedRecord(str(error)) from error
     if not _well_formed(fields):

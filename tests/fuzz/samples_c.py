@@ -40,7 +40,10 @@ def messages() -> list[bytes]:
 
 def checksums() -> list[bytes]:
     """Lengths around the eight bytes of a step."""
-    return [pack("<IBH", seed, seed % 16, size // 2) + bytes(range(size)) for seed, size in enumerate((0, 7, 8, 33))]
+    return [
+        pack("<IBH", seed, seed % 16, size // 2) + bytes(range(size))
+        for seed, size in enumerate((0, 7, 8, 33))
+    ]
 
 
 def windows() -> list[bytes]:

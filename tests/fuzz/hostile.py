@@ -1,0 +1,100 @@
+"""Inputs that cost the reader more than the writer: deep nesting, great claims, millions of tiny values.
+
+:func:`cost` measures what a check takes for them.
+"""
+
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from tests.fuzz.targets_python import PythonTarget
+from tests.native import models
+
+UNITS = {
+    "empty arrays": b"\x90",
+    "nils": b"\xc0",
+    "small numbers": b"\x01",
+    "numbers": b"\xcd\x01\x01",
+    "empty bytes": b"\xc4\x00",
+    "short bytes": b"\xc4\x02ab",
+    "short texts": b"\xa2ab",
+    "pairs of numbers": b"\x92\x01\x01",
+    "requests": b"\x93\x01\x06\x00",
+    "replies": b"\x92\x01\x00",
+    "claims of 4 G items": b"\xdd\xff\xff\xff\xff",
+    "claims of 4 G pairs": b"\xdf\xff\xff\xff\xff",
+    "claims of 4 GiB": b"\xc6\xff\xff\xff\xff",
+    "claims of 64 KiB": b"\xdb\x00\x00\xff\xff",
+    "zeros": b"\x00",
+    "letters": b"[",
+}
+
+ENVELOPES: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("bare", lambda body: body),
+    ("in an array", lambda body: b"\xdd" + struct.pack(">I", min(len(body), 2**31)) + body),
+    ("as a batch", lambda body: bytes(24) + b"\xdd" + struct.pack(">I", 200_001) + b"\x04" + body),
+    ("as a command", lambda body: bytes(24) + body),
+    ("as a directory", lambda body: b"\x01MRDR" + bytes(4) + body),
+    ("as a directory's pair", lambda body: b"\x01MRDR" + bytes(4) + _pair(body)),
+    ("as members", lambda body: bytes([7, 0, 0, 0, 1]) + struct.pack("<QQI", 1, 1, len(body)) + body),
+    ("as a checkpoint", lambda body: b"\x01" + bytes(12) + struct.pack("<IQ", len(body), 0) + body),
+    ("as a body", lambda body: b"\x03" + body),
+    ("as a stream", lambda body: b"\xff" + models.seal(1, b"") + body),
+]
+
+
+class Cost(NamedTuple):
+    """What one decoding took."""
+
+    bytes: int
+    seconds: float
+
+
+def _pair(body: bytes) -> bytes:
+    return b"\x93\x01\xc4\x01c\xc6" + struct.pack(">I", len(body)) + body
+
+
+def nested(items: int, depth: int) -> bytes:
+    """Arrays in arrays, each of which claims that so many items follow."""
+    return (b"\xdd" + struct.pack(">I", items)) * depth
+
+
+def inputs(limit: int) -> Iterator[tuple[str, bytes]]:
+    """Hostile inputs of at most ``limit`` bytes, each with its name."""
+    bodies = {name: unit * max(1, limit // len(unit)) for name, unit in UNITS.items()}
+    bodies["nesting of 100,000 levels"] = b"\x91" * 100_000
+    for items in (1000, 1024, 2000, 4096, limit // 8):
+        filler = b"\x01" * max(0, min(items, limit - 5 * 1000))
+        bodies[f"1,000 levels of {items} items"] = nested(items, 1000) + filler
+    for envelope, wrap in ENVELOPES:
+        for name, body in bodies.items():
+            room = limit - len(wrap(b""))
+            yield f"{name}, {envelope}", wrap(body[: max(0, room)])[:limit]
+
+
+def cost(check: Callable[[bytes], object], data: bytes) -> Cost:
+    """Time without, and peak memory with, the eyes of tracemalloc on it."""
+    start = time.process_time()
+    check(data)
+    seconds = time.process_time() - start
+    tracemalloc.start()
+    try:
+        check(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return Cost(peak, seconds)
+
+
+def violations(target: PythonTarget, longest: int, seconds_per_byte: float) -> list[str]:
+    """What takes more than the target may; the inputs have at most ``longest`` bytes."""
+    found = []
+    for name, data in inputs(longest):
+        taken = cost(target.check, data)
+        if taken.bytes > target.base + target.factor * len(data):
+            found.append(f"{target.name}: {name}: {taken.bytes:,} bytes for an input of {len(data):,}")
+        if taken.seconds > 0.1 + seconds_per_byte * len(data):
+            found.append(f"{target.name}: {name}: {taken.seconds:.2f} s for an input of {len(data):,}")
+    return found

@@ -1,0 +1,27 @@
+"""What costs the reader more than the writer: bounded time and memory, for every format that Python decodes.
+
+The inputs are short here; ``python -m tests.fuzz --target hostile`` takes them as long as each format allows.
+"""
+
+import pytest
+
+from tests.fuzz import hostile
+from tests.fuzz.targets_python import KIB, PYTHON_TARGETS, PythonTarget
+
+SHORT = 128 * KIB
+SECONDS_PER_BYTE = 4e-6
+"""Of processor time; a decoder that is not quadratic stays far below."""
+
+
+@pytest.mark.parametrize("target", PYTHON_TARGETS.values(), ids=PYTHON_TARGETS)
+def test_memory_and_time_stay_in_proportion_to_the_input(target: PythonTarget):
+    too_much = hostile.violations(target, min(target.limit, SHORT), SECONDS_PER_BYTE)
+    assert not too_much, "\n".join(too_much)
+
+
+def test_what_costs_too_much_is_seen():
+    def greedy(data: bytes):
+        return [bytearray(100) for _ in data]
+
+    target = PythonTarget("greedy", greedy, list, KIB)
+    assert hostile.violations(target._replace(base=0), KIB, SECONDS_PER_BYTE)
