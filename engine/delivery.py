@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from ..raft.errors import PeerNotFound, RaftError
+from ..raft.errors import BadMessage, PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from .errors import Corruption
@@ -27,7 +27,7 @@ class Delivery:
         self, replicas: Replicas, parking: Parking, active: dict[int, Replica], snapshot_age: float
     ) -> None:
         self.refused = 0
-        """Messages dropped because they name another replica, or come from the wrong node."""
+        """Messages dropped because they name another replica, come from the wrong node, or are bad."""
         self.directory_index = 0
         """The version of this node's directory."""
         self._replicas = replicas
@@ -36,6 +36,11 @@ class Delivery:
         self._snapshot_age = snapshot_age
         self._snapshots_sent: dict[tuple[int, int], float] = {}
         """When a snapshot went to a replica, by group and replica, oldest first."""
+
+    @property
+    def snapshots_under_way(self) -> int:
+        """Snapshots sent, neither replaced by a later one nor given up; one that arrived counts until then."""
+        return len(self._snapshots_sent)
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -103,6 +108,9 @@ class Delivery:
             replica.raw.step(message)
         except (CoreDropped, PeerNotFound) as error:
             logger.debug("group %d: %s", replica.group, error)
+        except BadMessage as error:
+            self.refused += 1
+            logger.warning("group %d refused a message: %s", replica.group, error)
         except BROKEN as error:
             self.fence(turn, replica, error)
         else:

@@ -59,6 +59,7 @@ from .config import Config, FullWindow, ReadOnly
 from .election import ElectionRefusal
 from .entry import Entry, EntryId, EntryType
 from .errors import (
+    BadMessage,
     Compacted,
     ConfChangeError,
     ConfigError,
@@ -89,6 +90,7 @@ __all__ = [
     "LOCAL_APPEND",
     "LOCAL_APPLY",
     "NO_REPLICA",
+    "BadMessage",
     "BasicStatus",
     "Change",
     "ChangeType",

@@ -63,6 +63,13 @@ class ConfChange:
         return self.transition is not Transition.JOINT_EXPLICIT
 
 
+def check(change: ConfChange) -> None:
+    """Raise `ConfChangeError` if `change` names what can be no replica."""
+    for single in change.changes:
+        if not 0 <= single.replica < 2**64:
+            raise ConfChangeError(f"{single.replica} is no replica id")
+
+
 def encode_v1(change: ConfChange) -> bytes:
     """The old encoding, for one change without a transition."""
     if len(change.changes) != 1 or change.transition is not Transition.AUTO:

@@ -3,6 +3,7 @@
 from . import leader
 from .config import NO_LIMIT
 from .entry import encoded_sizes, payload_sizes
+from .errors import Misuse
 from .messages import Message
 from .raft import Raft
 from .state import Role, Snapshot
@@ -34,8 +35,11 @@ def applied(raft: Raft, m: Message) -> None:
     """The entries named have been applied."""
     if not m.entries:
         return
+    last = m.entries[-1].index
+    if last > raft.log.applying:
+        raise Misuse(f"applied up to {last}, handed out up to {raft.log.applying}")
     size = 0 if raft.log.max_applying_size == NO_LIMIT else encoded_sizes(m.entries)
-    applied_to(raft, m.entries[-1].index, size)
+    applied_to(raft, last, size)
     if raft.uncommitted_size:
         raft.reduce_uncommitted(payload_sizes(m.entries))
 

@@ -3,6 +3,7 @@
 from enum import Enum
 
 from . import role
+from .config import NO_LIMIT
 from .entry import EntryType
 from .errors import Compacted, CorruptLog
 from .ids import NO_REPLICA
@@ -22,6 +23,7 @@ class ElectionRefusal(Enum):
     NOT_A_MEMBER = "not in the configuration"
     LEARNER = "a learner has no vote"
     SNAPSHOT_PENDING = "a snapshot is about to replace the state"
+    NO_TERM_LEFT = "the next term would not fit into 64 bits"
     UNAPPLIED_CONF_CHANGE = "a committed configuration change is not applied yet"
 
 
@@ -41,6 +43,8 @@ def refusal(raft: Raft) -> ElectionRefusal | None:
         return ElectionRefusal.LEARNER
     if raft.log.unstable.snapshot is not None:
         return ElectionRefusal.SNAPSHOT_PENDING
+    if raft.term >= NO_LIMIT:
+        return ElectionRefusal.NO_TERM_LEFT
     if has_unapplied_conf_change(raft):
         return ElectionRefusal.UNAPPLIED_CONF_CHANGE
     return None

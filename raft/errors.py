@@ -43,7 +43,14 @@ class PeerNotFound(RaftError):
         self.replica = replica
 
 
-class LocalMessage(RaftError):
+class BadMessage(RaftError, ValueError):
+    """A message contradicts itself, or what its sender said before. Nothing was changed; drop it.
+
+    Its sender, or what lies between, is faulty. The text names the values.
+    """
+
+
+class LocalMessage(BadMessage):
     """A message of a kind that only a replica itself may issue came from outside. Drop it and its sender."""
 
 

@@ -8,11 +8,28 @@ from collections.abc import Callable, Iterable, Mapping
 
 from .confchange import Change, ChangeType, ConfChange
 from .errors import ConfChangeError
+from .ids import LOCAL_APPLY
 from .progress import Progress
 from .state import ConfState
 
 NewProgress = Callable[[], Progress]
 Members = tuple[ConfState, dict[int, Progress]]
+
+
+def contradiction(conf: ConfState) -> str | None:
+    """What makes `conf` no configuration; `None` if it is one, or empty."""
+    parts = (conf.voters, conf.voters_outgoing, conf.learners, conf.learners_next)
+    everyone = [replica for part in parts for replica in part]
+    outgoing_only = set(conf.voters_outgoing) - set(conf.voters)
+    wrong = {
+        "what is no replica": not all(0 < replica < LOCAL_APPLY for replica in everyone),
+        "a replica twice": any(len(set(part)) < len(part) for part in parts),
+        "no voter": bool(everyone) and not conf.voters,
+        "a learner that votes": not set(conf.learners).isdisjoint(conf.voters + conf.voters_outgoing),
+        "a learner to be that is no outgoing voter": not outgoing_only.issuperset(conf.learners_next),
+        "no joint configuration to leave": conf.auto_leave and not conf.voters_outgoing,
+    }
+    return next((f"{conf} has {reason}" for reason, found in wrong.items() if found), None)
 
 
 def restore(conf: ConfState, new_progress: NewProgress) -> Members:

@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from typing import Self
 
-from . import confchange, dispatch, election, export, follower, leader, reconfigure, role
+from . import confchange, dispatch, election, export, follower, leader, reconfigure, role, validity
 from .confchange import ConfChange
 from .config import Config
 from .election import ElectionRefusal
 from .entry import Entry, EntryId, EntryType
-from .errors import LocalMessage, Misuse, PeerNotFound, ReadDropped
+from .errors import Misuse, ReadDropped
 from .export import ReplicaState
 from .ids import LOCAL_APPEND, LOCAL_APPLY, NO_REPLICA
-from .messages import LOCAL_TYPES, RESPONSES, Message, MsgType
-from .raft import OUTSIDE_TERMS, Raft
+from .messages import Message, MsgType
+from .raft import Raft
 from .ready import CommitNotice, Ready, applied_message
 from .state import ConfState, Role, SoftState
 from .status import BasicStatus, Status, basic_status, status
-
-_STORAGE = (LOCAL_APPEND, LOCAL_APPLY)
 
 
 class RawNode:
@@ -118,6 +116,8 @@ class RawNode:
 
     def transfer_leadership(self, to: int) -> None:
         """Ask that `to` lead instead of the present leader. It may come to nothing; nobody is told."""
+        if not 0 < to < LOCAL_APPLY:
+            raise Misuse(f"leadership cannot be handed to {to}, which is no replica")
         dispatch.step(self.raft, Message(MsgType.TRANSFER_LEADER, from_=to))
 
     # -- requests -----------------------------------------------------------------------------------------
@@ -134,7 +134,11 @@ class RawNode:
         return self._propose([Entry(0, 0, EntryType.NORMAL, data) for data in datas])
 
     def propose_conf_change(self, change: ConfChange, *, v1: bool = False) -> EntryId | None:
-        """Append a configuration change, in the old encoding if `v1`. See `propose`, `Ready.refusals`."""
+        """Append a configuration change, in the old encoding if `v1`. See `propose`, `Ready.refusals`.
+
+        Raises `ConfChangeError` if it cannot be encoded.
+        """
+        confchange.check(change)
         if v1:
             entry = Entry(0, 0, EntryType.CONF_CHANGE, confchange.encode_v1(change))
         else:
@@ -142,6 +146,8 @@ class RawNode:
         return self._propose([entry])
 
     def _propose(self, entries: list[Entry]) -> EntryId | None:
+        if not entries:
+            raise Misuse("a proposal without entries")
         if self.raft.role is Role.LEADER:
             return leader.propose(self.raft, entries)
         dispatch.step(self.raft, Message(MsgType.PROP, entries=entries))
@@ -170,17 +176,11 @@ class RawNode:
     def step(self, m: Message) -> None:
         """Take in a message of a peer, or one of `Ready.messages_after_append` addressed to this replica.
 
-        Raises `ProposalDropped`, `PeerNotFound`, `LocalMessage`, `Misuse` or `CorruptLog`.
+        Raises `PeerNotFound` or `BadMessage` with nothing changed, and so `ProposalDropped` for a proposal
+        that was passed on. `CorruptLog` means that this replica must not go on.
         """
-        raft, kind = self.raft, m.type
-        if kind in LOCAL_TYPES:
-            if m.from_ not in _STORAGE:
-                raise LocalMessage(f"{kind.name} from replica {m.from_}")
-        elif kind in RESPONSES and m.from_ not in raft.tracker.progress:
-            raise PeerNotFound(m.from_)
-        elif not m.term and kind not in OUTSIDE_TERMS:
-            raise Misuse(f"{kind.name} from replica {m.from_} names no term")
-        dispatch.step(raft, m)
+        validity.check(self.raft, m)
+        dispatch.step(self.raft, m)
 
     def step_commit_notice(self, from_: int, term: int, commit: int) -> None:
         """Take in a `CommitNotice` of replica `from_`. What does not count is ignored."""

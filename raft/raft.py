@@ -10,7 +10,7 @@ from .errors import CorruptLog
 from .ids import NO_REPLICA
 from .inflights import InflightWindow
 from .log import RaftLog
-from .membership import restore
+from .membership import contradiction, restore
 from .messages import VOTES, Message, MsgType
 from .progress import Progress
 from .readindex import ReadQueue
@@ -108,6 +108,9 @@ class Raft:
     def load(self) -> None:
         """Take over what was durable. `CorruptLog` if it contradicts itself."""
         hard_state, conf_state = self.config.storage.initial_state()
+        reason = contradiction(conf_state)
+        if reason is not None:
+            raise CorruptLog(f"the stored configuration is none: {reason}", self.log.committed)
         self.tracker = Tracker(*restore(conf_state, self.new_progress))
         self.term, self.vote, commit = hard_state
         last = self.log.last_index()

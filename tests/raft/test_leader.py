@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from multiraft.raft import (
+    BadMessage,
     Change,
     ChangeType,
     CommitNotice,
@@ -148,9 +149,9 @@ def test_dropped_change_leaves_no_trace():
     assert handle(raw).refusals == []
 
 
-def test_unreadable_change_of_a_peer_is_misuse():
+def test_unreadable_change_of_a_peer_is_refused():
     raw = replicating(replica())
-    with pytest.raises(Misuse, match="replica 2 proposes"):
+    with pytest.raises(BadMessage, match="replica 2 proposes"):
         raw.step(Message(MsgType.PROP, 1, 2, entries=(Entry(0, 0, EntryType.CONF_CHANGE_V2, b"\x0b"),)))
 
 
