@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from . import election, role
-from .errors import BadMessage, DropReason, ProposalDropped
+from .errors import DropReason, ProposalDropped
 from .ids import NO_REPLICA
 from .membership import restore
 from .messages import Message, MsgType
@@ -63,7 +63,7 @@ def take_append(raft: Raft, m: Message) -> None:
     if m.index < log.committed:
         acknowledge(raft, m.from_, log.committed)
         return
-    last_new = log.maybe_append(m.log_term, m.index, m.entries, m.commit, raft.acknowledged)
+    last_new = log.maybe_append(m.log_term, m.index, m.entries, m.commit)
     if last_new is not None:
         acknowledge(raft, m.from_, last_new)
         return
@@ -128,8 +128,6 @@ def restore_snapshot(raft: Raft, snapshot: Snapshot) -> bool:
         # The log holds all of it already: only the commit index was behind.
         log.commit_to(snapshot.index)
         return False
-    if snapshot.index <= raft.acknowledged:
-        raise BadMessage(f"SNAP replaces entry {snapshot.index}, acknowledged in this term")
     log.restore(snapshot)
     raft.tracker = Tracker(*restore(members, raft.new_progress))
     return True

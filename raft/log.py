@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from .config import NO_LIMIT
 from .entry import Entry, EntryId, encoded_sizes, limit_size
-from .errors import BadMessage, Compacted, CorruptLog, Misuse, Unavailable
+from .errors import Compacted, CorruptLog, Misuse, Unavailable
 from .state import Snapshot
 from .storage import Storage
 from .unstable import Unstable
@@ -148,14 +148,12 @@ class RaftLog:
         self.unstable.truncate_and_append(entries)
 
     def maybe_append(
-        self, prev_term: int, prev_index: int, entries: Sequence[Entry], committed: int, agreed: int = 0
+        self, prev_term: int, prev_index: int, entries: Sequence[Entry], committed: int
     ) -> int | None:
         """Take a leader's entries if they follow an entry that is here; the rules of §5.3 for followers.
 
         `committed` is the leader's. Returns the last index that now agrees with the leader's log; `None` if
-        the entry at `prev_index` is missing or of another term. Raises `BadMessage` if an entry up to
-        `agreed`, where the leader knows that the logs agree, would be replaced; `CorruptLog` if a committed
-        one would.
+        the entry at `prev_index` is missing or of another term.
         """
         if not self.match_term(prev_term, prev_index):
             return None
@@ -163,10 +161,6 @@ class RaftLog:
         if entries:
             fresh = self._without_known(prev_index, entries)
             if fresh:
-                if self.committed < fresh[0].index <= agreed:
-                    raise BadMessage(
-                        f"entry {fresh[0].index} replaced, acknowledged up to {agreed} in this term"
-                    )
                 self.append(fresh)
         self.commit_to(min(committed, last_new))
         return last_new

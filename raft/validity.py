@@ -95,6 +95,18 @@ def _check_append(raft: Raft, m: Message) -> None:
         if not 0 <= kind <= EntryType.REFUSED_CHANGE:
             raise BadMessage(f"APP holds entry {index} of the unknown type {kind}")
         term = entry_term
+    if m.index < raft.acknowledged and m.term == raft.term:
+        _check_acknowledged(raft, m)
+
+
+def _check_acknowledged(raft: Raft, m: Message) -> None:
+    """A leader replaces nothing of which this replica has told it that the logs agree (§5.3)."""
+    for entry in m.entries[: raft.acknowledged - m.index]:
+        # To replace what is committed is more than a contradiction: the log will say so.
+        if entry.index > raft.log.committed and not raft.log.match_term(entry.term, entry.index):
+            raise BadMessage(
+                f"APP of term {m.term} replaces entry {entry.index}, acknowledged up to {raft.acknowledged}"
+            )
 
 
 def _check_append_answer(raft: Raft, m: Message) -> None:
@@ -114,6 +126,11 @@ def _check_snapshot(raft: Raft, m: Message) -> None:
         return  # says nothing, and is answered so
     if not 0 < snapshot.index < 2**64 or not 0 < snapshot.term <= m.term:
         raise BadMessage(f"SNAP of term {m.term} at index {snapshot.index} of term {snapshot.term}")
+    in_doubt = raft.log.committed < snapshot.index <= raft.acknowledged and m.term == raft.term
+    if in_doubt and not raft.log.match_term(snapshot.term, snapshot.index):
+        raise BadMessage(
+            f"SNAP of term {m.term} replaces entry {snapshot.index}, acknowledged up to {raft.acknowledged}"
+        )
     reason = membership.contradiction(snapshot.conf_state)
     if reason is not None:
         raise BadMessage(f"SNAP at {snapshot.index}: {reason}")
