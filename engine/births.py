@@ -26,6 +26,10 @@ class Births:
     def __contains__(self, group: int) -> bool:
         return group in self._groups
 
+    def __len__(self) -> int:
+        """Replicas ordered and not brought up."""
+        return len(self._groups)
+
     @property
     def unsettled(self) -> bool:
         """Whether the directory has applied a creation whose births are not durable yet.

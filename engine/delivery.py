@@ -39,7 +39,7 @@ class Delivery:
 
     @property
     def snapshots_under_way(self) -> int:
-        """Snapshots sent, neither replaced by a later one nor given up; one that arrived counts until then."""
+        """Snapshots sent and not given up yet; one that has arrived counts until then."""
         return len(self._snapshots_sent)
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:

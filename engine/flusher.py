@@ -19,6 +19,11 @@ class Flusher:
         self._installs: list[Replica] = []
         self._installs_flushing: list[Replica] = []
 
+    @property
+    def installs(self) -> int:
+        """Replicas whose snapshot is not on the disk yet."""
+        return len(self._installs) + len(self._installs_flushing)
+
     def await_install(self, replica: Replica) -> None:
         """``replica`` has put a snapshot's data in place: flush soon, for its peer waits."""
         self._installs.append(replica)

@@ -110,6 +110,16 @@ class Host:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: Error | None = None
 
+    @property
+    def queued_bytes(self) -> int:
+        """What the requests that have no answer yet take of ``EngineConfig.request_bytes``."""
+        return self._queued_bytes
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._waiting)
+
     # -- what callers use ------------------------------------------------------------------------
 
     async def start(self) -> None:

@@ -96,6 +96,27 @@ class Node:
         """Messages dropped because they name another replica, or come from the wrong node."""
         return self._delivery.refused
 
+    @property
+    def batches_in_flight(self) -> int:
+        """Batches that are handed over and not known to be durable."""
+        return self._held.batches_in_flight
+
+    def backlog(self) -> dict[str, int]:
+        """What is kept in memory for work under way, by what it is: all of it is 0 once nothing is to do."""
+        replicas = self._running.values()
+        return {
+            "batches in flight": self.batches_in_flight,
+            "births": len(self._births),
+            "installs": len(self._installed) + self._flusher.installs,
+            "parked bytes": self.parking.bytes,
+            "reads": sum(len(one.reads) + len(one.raw.raft.reads) for one in replicas),
+            "proposals": sum(len(one.proposals) for one in replicas),
+            "snapshots": self._delivery.snapshots_under_way,
+            "truncations": len(self._truncations),
+            "uncommitted bytes": sum(one.raw.raft.uncommitted_size for one in replicas),
+            "unstable entries": sum(len(one.raw.raft.log.unstable.entries) for one in replicas),
+        }
+
     # -- the turn --------------------------------------------------------------------------------
 
     def turn(self, now: float, inputs: Inputs) -> Effects:

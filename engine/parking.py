@@ -35,6 +35,11 @@ class Parking:
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
+    @property
+    def bytes(self) -> int:
+        """What the messages take, as the limit counts it."""
+        return self._bytes
+
     def park(self, node: int, directory_index: int, received: Received, now: float) -> None:
         """Keep a message; the groups that have waited longest give way when there is no room."""
         message = received.message
