@@ -64,6 +64,7 @@ class Course:
         self._root = root
         self._say = say
         self._history = History()
+        self._ok = False
         self._addresses = free_addresses(plan.nodes)
         ports = {node: int(address.rpartition(":")[2]) for node, address in self._addresses.items()}
         self._proxy = Proxy(ports, plan.seed)
@@ -79,8 +80,25 @@ class Course:
             await self._prepare(stack)
             await self._start_all()
             seconds = await self._suffer()
-            verdict = await self._verdict()
-        self.problems += verdict.problems
+            healed = time.monotonic()
+            final = await self._examine()
+            recovery = time.monotonic() - healed
+            operations = self._history.operations
+            self._say(f"all is read after {recovery:.1f} s; checking {len(operations)} operations")
+            verdict = judge(operations, final)
+            self.problems += verdict.problems
+            self._ok = not self.problems
+        return {
+            **self._figures(verdict),
+            "seconds": round(time.monotonic() - began, 1),
+            "ok": self._ok,
+            "fault_seconds": round(seconds, 1),
+            "recovery_seconds": round(recovery, 1),
+            "problems": self.problems,
+            "replay": self._plan.replay,
+        }
+
+    def _figures(self, verdict: Verdict) -> Fields:
         counts = self._history.counts()
         return {
             "operations": len(self._history.operations),
@@ -89,9 +107,6 @@ class Course:
             "faults": self._done.total(),
             "lost": verdict.lost,
             "linearizable": verdict.linearizable,
-            "seconds": round(time.monotonic() - began, 1),
-            "ok": not self.problems,
-            "fault_seconds": round(seconds, 1),
             "faults_by_kind": dict(sorted(self._done.items())),
             "frames": {**asdict(self._proxy.tally()), "resets": self._proxy.resets},
             "refused": counts[Outcome.REFUSED],
@@ -99,8 +114,6 @@ class Course:
             "keys": len(self._workload.readers),
             "ranges": len(self._workload.ranges),
             "starts": sum(node.starts for node in self._nodes.values()),
-            "problems": self.problems,
-            "replay": self._plan.replay,
         }
 
     # -- the beginning -----------------------------------------------------------------------------
@@ -179,14 +192,17 @@ class Course:
     async def _heal(self) -> None:
         for node in self._nodes.values():
             if node.pid is None:
-                await self._start(node)
+                try:
+                    await self._start(node)
+                except NodeFailed as error:
+                    self._complain(str(error))
 
     # -- the end -----------------------------------------------------------------------------------
 
-    async def _verdict(self) -> Verdict:
-        """Ask everything, compare everything."""
+    async def _examine(self) -> dict[bytes, bytes | None]:
+        """Ask everything, compare everything: what the keys hold; what is wrong becomes a problem."""
         addresses = list(self._addresses.values())
-        problems: list[str] = []
+        problems = self.problems
         final: dict[bytes, bytes | None] = {}
         try:
             final = await read_all(addresses, self._workload.readers, self._history)
@@ -199,21 +215,19 @@ class Course:
             ]
         problems += self._proxy.accepted_damage()
         problems += [text for node in self._nodes.values() for text in node.tracebacks()]
-        self._say(f"all is read; checking {len(self._history.operations)} operations")
-        verdict = judge(self._history.operations, final)
-        verdict.problems += problems
-        return verdict
+        return final
 
     def _complain(self, text: str) -> None:
         self._say(f"PROBLEM: {text}")
         self.problems.append(text)
 
     def _keep_history(self) -> None:
-        write_lines(self._root / "history.jsonl", self._history.operations)
+        if not self._ok:
+            write_lines(self._root / "history.jsonl", self._history.operations)
 
     def _keep_data(self, directory: Path, kept: Path) -> None:
-        """Copy a data directory out of a file system that is about to go."""
-        if directory.exists():
+        """Copy a data directory out of a file system that is about to go, unless all was well."""
+        if not self._ok and directory.exists():
             shutil.copytree(directory, kept)
 
 

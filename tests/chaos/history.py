@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,30 @@ def lost_writes(key: bytes, operations: Sequence[Operation], final: bytes | None
         for one in operations
         if one.outcome is Outcome.OK and may_have_written(one) and one.invoked > latest
     ]
+
+
+def with_seen_batches(operations: Sequence[Operation]) -> list[Operation]:
+    """The history, with what is known of batches of unknown outcome: one that was seen anywhere has happened.
+
+    A batch happens at one moment for all its keys. So it counts as answered when the first operation that saw
+    one of its values was, and its other keys must show it from then on.
+    """
+    seen: dict[tuple[bytes, bytes | None], float] = {}
+    for one in operations:
+        if one.outcome is Outcome.OK and one.returned is not None:
+            value = one.result if one.kind is Kind.GET else one.arguments[0] if one.kind is Kind.CAS else None
+            if value is not None and (one.kind is Kind.GET or one.result):
+                place = one.keys[0], value
+                seen[place] = min(seen.get(place, one.returned), one.returned)
+    return [_with_sight(one, seen) for one in operations]
+
+
+def _with_sight(operation: Operation, seen: Mapping[tuple[bytes, bytes | None], float]) -> Operation:
+    if operation.kind is not Kind.BATCH or operation.outcome not in {Outcome.UNKNOWN, Outcome.PENDING}:
+        return operation
+    places = zip(operation.keys, operation.arguments, strict=True)
+    times = [seen[place] for place in places if place in seen]
+    return replace(operation, outcome=Outcome.OK, returned=min(times)) if times else operation
 
 
 def write_lines(path: Path, operations: Iterable[Operation]) -> None:

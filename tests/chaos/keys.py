@@ -21,6 +21,8 @@ UNKNOWN: Final = 5
 """Operations of unknown outcome on one key until it gives way."""
 PLOTS: Final = 2
 KEYS: Final = 3
+HOT: Final = 0
+"""The range that always has a plot of every team."""
 
 
 def range_start(number: int) -> bytes:
@@ -58,7 +60,7 @@ class Keys:
         self._made = 0
         self._uses: dict[bytes, Use] = {}
         self._left: list[bytes] = []
-        self._plots = [self._plot() for _ in range(PLOTS)]
+        self._plots = [self._plot(place) for place in range(PLOTS)]
 
     @property
     def all(self) -> list[bytes]:
@@ -113,14 +115,14 @@ class Keys:
         for place, plot in enumerate(self._plots):
             if any(map(self._spent, plot.keys)):
                 self._left += plot.keys
-                self._plots[place] = self._plot()
+                self._plots[place] = self._plot(place)
 
     def _spent(self, key: bytes) -> bool:
         use = self._uses[key]
         return use.operations >= OPERATIONS - LAST_READS or use.unknown >= UNKNOWN
 
-    def _plot(self) -> Plot:
-        number = self._random.choice(self._ranges)
+    def _plot(self, place: int) -> Plot:
+        number = HOT if place == 0 else self._random.choice(self._ranges)
         first = self._made
         self._made += KEYS
         keys = tuple(b"%s%d-%d" % (range_start(number), self._team, first + i) for i in range(KEYS))

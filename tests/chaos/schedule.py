@@ -92,7 +92,7 @@ def _cut(kind: str, choose: Callable[[Random, Sequence[int]], tuple[Direction, .
 
     def make(random: Random, nodes: Sequence[int], at: float) -> Fault:
         weather = Weather(cut=random.choice([Cut.STALL, Cut.DROP]))
-        return Fault(at, kind, (), random.uniform(1.0, 6.0), choose(random, nodes), weather)
+        return Fault(at, kind, (), random.uniform(1.0, 4.0), choose(random, nodes), weather)
 
     return make
 
@@ -172,7 +172,7 @@ def _process_kinds(election_s: float) -> Mapping[str, Maker]:
 
     return {
         "kill": process("kill", 0.0, 2.0),
-        "kill-long": process("kill-long", 8.0, 15.0),
+        "kill-long": process("kill-long", 6.0, 10.0),
         "kill-twice": process("kill-twice", 0.0, 1.0),
         "kill-all": kill_all,
         "restart": process("restart", 0.0, 1.0),

@@ -82,6 +82,20 @@ def test_the_verdict_names_lost_writes_and_impossible_reads():
     assert (lost.lost, lost.linearizable, len(lost.problems)) == (1, False, 2)
 
 
+def test_half_a_batch_of_unknown_outcome_is_found_out():
+    unknown = Operation(0, 3, Kind.BATCH, (b"other", K), (b"x", b"b"), 3, 4, Outcome.UNKNOWN)
+    history = [put(1, 2, b"a"), unknown]
+    sees_it = Operation(0, 1, Kind.GET, (b"other",), (), 5, 6, Outcome.OK, b"x")
+    sees_it_not = Operation(0, 1, Kind.GET, (K,), (), 7, 8, Outcome.OK, b"a")
+    assert judge([*history, sees_it], {K: b"b"}).linearizable
+    assert judge([*history, sees_it_not], {K: b"a"}).linearizable
+    assert not judge([*history, sees_it, sees_it_not], {K: b"a"}).linearizable
+    swaps = Operation(0, 1, Kind.CAS, (b"other",), (b"x", b"y"), 5, 6, Outcome.OK, True)
+    assert not judge([*history, swaps, sees_it_not], {K: b"a"}).linearizable
+    fails = Operation(0, 1, Kind.CAS, (b"other",), (b"x", b"y"), 5, 6, Outcome.OK, False)
+    assert judge([*history, fails, sees_it_not], {K: b"a"}).linearizable
+
+
 @pytest.mark.parametrize(
     ("kind", "error", "outcome"),
     [

@@ -12,7 +12,7 @@ from multiraft.shards.client import Client
 from tests.simulation.checkers.base import Kind, Operation
 from tests.simulation.checkers.linearizability import check
 
-from .history import History, by_key, fail, lost_writes, succeed
+from .history import History, by_key, fail, lost_writes, succeed, with_seen_batches
 from .values import mark_of
 
 PATIENCE_S: Final = 60.0
@@ -145,7 +145,7 @@ def judge(operations: Sequence[Operation], final: Mapping[bytes, bytes | None]) 
         for gone in lost_writes(key, histories[key], value):
             verdict.lost += 1
             verdict.problems.append(f"lost: {gone}; the key holds {value!r} in the end")
-    violation = check(operations)
+    violation = check(with_seen_batches(operations))
     if violation is not None:
         verdict.linearizable = False
         verdict.problems.append(str(violation))

@@ -10,7 +10,7 @@ from multiraft.shards.client import Client
 from tests.simulation.checkers.base import Kind, Operation, Outcome
 
 from .history import History, fail, succeed
-from .keys import TEAM, Keys, range_start
+from .keys import HOT, TEAM, Keys, range_start
 from .values import full, mark, mark_of
 
 KINDS: Final = {Kind.PUT: 34, Kind.GET: 38, Kind.CAS: 14, Kind.DELETE: 5, Kind.BATCH: 9}
@@ -19,9 +19,9 @@ TIMEOUTS_S: Final = (0.3, 1.0, 3.0, 8.0)
 CONNECT_S: Final = 2.0
 THINK_S: Final = 0.04
 """At most so long between an answer and the next operation."""
-LARGE: Final = 0.02
-LARGE_BYTES: Final = 40_000
-"""So many values of this size fill the log that is kept for followers, so that some need a snapshot."""
+LARGE: Final = 0.3
+LARGE_BYTES: Final = 60_000
+"""So many values of this size in one range outgrow the log that is kept for a node that is down."""
 NEW_RANGE_S: Final = (2.0, 7.0)
 RANGES_MOST: Final = 200
 READ_LEFT: Final = 0.1
@@ -130,15 +130,15 @@ class Worker:
         (kind,) = self._random.choices(list(KINDS), list(KINDS.values()))
         if kind is Kind.BATCH:
             keys = self._keys.several()
-            marks = tuple(self._mark() if self._random.random() < 0.85 else None for _ in keys)
+            marks = tuple(self._mark(key) if self._random.random() < 0.85 else None for key in keys)
             return self._begin(kind, keys, *marks), lambda db, wait: write_batch(db, keys, marks, wait)
         key = self._keys.one()
         match kind:
             case Kind.PUT:
-                new = self._mark()
+                new = self._mark(key)
                 return self._begin(kind, (key,), new), lambda db, wait: db.put(key, full(new), timeout=wait)
             case Kind.CAS:
-                old, new = self._keys.expected(key), self._mark()
+                old, new = self._keys.expected(key), self._mark(key)
                 operation = self._begin(kind, (key,), old, new)
                 return operation, lambda db, wait: db.compare_and_swap(
                     key, full(old), full(new), timeout=wait
@@ -152,10 +152,11 @@ class Worker:
     def _begin(self, kind: Kind, keys: tuple[bytes, ...], *arguments: bytes | None) -> Operation:
         return self._history.begin(self._number, kind, keys, arguments)
 
-    def _mark(self) -> bytes:
+    def _mark(self, key: bytes) -> bytes:
         """The mark of a value that nobody else writes."""
         self._written += 1
-        size = LARGE_BYTES if self._random.random() < LARGE else self._random.randrange(100)
+        large = key.startswith(range_start(HOT)) and self._random.random() < LARGE
+        size = LARGE_BYTES if large else self._random.randrange(100)
         return mark(self._number, self._written, size)
 
     def _learn(self, operation: Operation) -> None:
