@@ -109,7 +109,8 @@ NUMERIC = ("to", "from_", "term", "log_term", "index", "commit", "reject_hint")
 
 def mutated(m: Message, chance: random.Random) -> Message:
     """`m` with one or two things about it changed."""
-    m = dataclasses.replace(m, entries=list(m.entries))
+    entries = list(m.entries)
+    m = dataclasses.replace(m, entries=entries)
     for _ in range(chance.randint(1, 2)):
         name = chance.choice([*NUMERIC, "type", "entries", "snapshot", "reject", "context"])
         if name in NUMERIC:
@@ -118,10 +119,10 @@ def mutated(m: Message, chance: random.Random) -> Message:
             setattr(m, name, chance.choice((small, small, small, 0, huge)))
         elif name == "type":
             m.type = chance.choice(FROM_PEERS)
-        elif name == "entries" and m.entries:
-            at = chance.randrange(len(m.entries))
-            term, index, kind, data = m.entries[at]
-            m.entries[at] = Entry(
+        elif name == "entries" and entries:
+            at = chance.randrange(len(entries))
+            term, index, kind, data = entries[at]
+            entries[at] = Entry(
                 term + chance.choice((-1, 0, 1)), index + chance.choice((-1, 0, 1)), kind, data
             )
         elif name == "snapshot" and m.snapshot:
