@@ -67,7 +67,7 @@ class RangeModel:
             command = decode(envelope.body)
         except MalformedCommand:
             return REFUSED
-        if envelope.epoch != self.birth.epoch or not all(map(self._serves, keys_of(command))):
+        if envelope.epoch != self.birth.epoch or not all(map(self.serves, keys_of(command))):
             return REFUSED
         return self._execute(command, entry.index)
 
@@ -88,7 +88,8 @@ class RangeModel:
             self._set(index, key, new_value)
         return result
 
-    def _serves(self, key: bytes) -> bool:
+    def serves(self, key: bytes) -> bool:
+        """Whether a key lies in the range."""
         return key >= self.birth.start and (self.birth.end is None or key < self.birth.end)
 
     def _set(self, index: int, key: bytes, value: bytes | None) -> None:
@@ -160,6 +161,10 @@ class Models(Checker):
         if entries[-1].index > model.last:
             for entry in self.chosen[replica.group].slice(model.last + 1, entries[-1].index + 1):
                 model.apply(entry)
+
+    def holding(self, key: bytes) -> list[RangeModel]:
+        """The models of the ranges that serve a key: one, or none."""
+        return [model for model in self.by_group.values() if model.serves(key)]
 
     def places(self, body: bytes) -> list[tuple[int, int]]:
         """(group, index) of every entry with this command."""

@@ -9,12 +9,15 @@ from typing import Any
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 
+from .acknowledged import Acknowledged
 from .base import Checker
+from .bounds import Bounds
 from .chosen import Chosen
 from .directory import Directory
 from .disk import Disks
 from .durability import Durability
 from .linearizability import Linearizability
+from .liveness import Liveness
 from .models import Models
 from .positions import Positions
 from .raft_safety import RaftSafety
@@ -111,7 +114,10 @@ def everything() -> Suite:
             models,
             StateEquality(disks, models),
             Directory(disks, chosen),
+            Acknowledged(models),
             Linearizability(),
+            Bounds(),
+            Liveness(),
         ],
         disks,
     )
