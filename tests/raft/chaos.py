@@ -27,10 +27,12 @@ from tests.raft.host import Disk, Host
 from tests.raft.judge import Judge
 
 VOTE_REQUESTS = (MsgType.VOTE, MsgType.PRE_VOTE)
+UNDER_WAY_MAX = 300
 DISTURBANCES = {
     "heal": 0.3,
     "cut off": 0.1,
     "cut a link": 0.1,
+    "part": 0.1,
     "restart": 0.2,
     "checkpoint": 0.2,
     "rest": 0.05,
@@ -68,6 +70,8 @@ class Chaos:
         self.crashing /= 10
         self.disturbances = [weight * self.random.choice((0, 1, 1, 3)) for weight in DISTURBANCES.values()]
         self.disturbances[0] += 0.01
+        self.wishes = [weight * self.random.choice((1, 1, 3)) for weight in (0.65, 0.2, 0.15)]
+        self.patience = self.random.choice((0.9, 0.5, 0.1))
         self.proposed = 0
         self.reads: dict[bytes, int] = {}
         self.reads_answered = 0
@@ -79,26 +83,33 @@ class Chaos:
         running = [host for id_, host in self.hosts.items() if id_ not in self.stopped]
         host = self.random.choice(running)
         draw = self.random.random()
-        if draw < 0.4 and self.network:
+        if not self.faults and draw > 0.8:
+            draw -= 0.7  # time passes more slowly, so that everything under way gets done
+        if draw < 0.38 and self.network:
             self._deliver()
-        elif draw < 0.6:
+        elif draw < 0.54:
             host = self._one_of([host for host in running if host.raw.has_ready()], host)
             self._take_ready(host)
-        elif draw < 0.75 and self.is_async:
+        elif draw < 0.78 and self.is_async:
             host = self._one_of([host for host in running if host.writing or host.applying], host)
             self._finish_work(host)
         elif draw < 0.91:
             host.do("tick")
         elif draw < 0.985 and self.faults:
-            self._ask(host)
+            self._ask(self._leader_or(host))
         elif self.faults:
-            self._disturb(host)
+            self._disturb(self._leader_or(host))
         if host.raw.has_ready() and not self.is_async:
             self._take_ready(host)
         self.judge.rests(host)
 
     def _one_of(self, busy: list[Host], otherwise: Host) -> Host:
         return self.random.choice(busy) if busy else otherwise
+
+    def _leader_or(self, host: Host) -> Host:
+        """Now and then one that believes to lead: what happens to leaders is what matters most."""
+        leaders = [host for host in self.hosts.values() if _leads(host)]
+        return self._one_of(leaders, host) if self.random.random() < 0.5 else host
 
     # -- the network --------------------------------------------------------------------------------------
 
@@ -107,6 +118,12 @@ class Chaos:
             if isinstance(m, Message):
                 self.judge.sent(host, m)
             self.network.append((host.id, m))
+        while len(self.network) > UNDER_WAY_MAX:  # as a queue would that is full
+            self._report(*self.network.pop(0), is_lost=True)
+
+    def _report(self, sender: int, m: Message | CommitNotice, *, is_lost: bool) -> None:
+        if isinstance(m, Message) and m.type is MsgType.SNAP:
+            self.hosts[sender].do("report_snapshot", m.to, ok=not is_lost)
 
     def _deliver(self) -> None:
         if not self.network:
@@ -116,8 +133,7 @@ class Chaos:
         fault = self.random.random() if self.faults else 0.5
         is_gone = m.to in self.stopped or m.to not in self.hosts
         is_lost = is_gone or fault < self.loss or (sender, m.to) in self.cut
-        if isinstance(m, Message) and m.type is MsgType.SNAP:
-            self.hosts[sender].do("report_snapshot", m.to, ok=not is_lost)
+        self._report(sender, m, is_lost=is_lost)
         if is_lost:
             return
         if fault > 1.0 - self.doubling:
@@ -197,10 +213,10 @@ class Chaos:
     # -- clients ------------------------------------------------------------------------------------------
 
     def _ask(self, host: Host) -> None:
-        draw = self.random.random()
-        if draw < 0.65:
+        [what] = self.random.choices(("propose", "read", "change"), self.wishes)
+        if what == "propose":
             self._propose(host)
-        elif draw < 0.85:
+        elif what == "read":
             context = b"read %d" % len(self.reads)
             self.reads[context] = self.judge.highest_commit
             host.do("read_index", context)
@@ -226,7 +242,7 @@ class Chaos:
     def _draw_change(self, host: Host) -> ConfChange:
         """A change of one to three members; who is added has been no member before, or is one now."""
         tracker = host.raw.raft.tracker
-        if tracker.is_joint() and self.random.random() < 0.9:
+        if tracker.is_joint() and self.random.random() < self.patience:
             return ConfChange()
         newest = self.judge.confs[-1][1]
         present = {*newest.voters, *newest.voters_outgoing, *newest.learners}
@@ -249,6 +265,7 @@ class Chaos:
             "heal": self.cut.clear,
             "cut off": lambda: self._cut_off(host.id),
             "cut a link": lambda: self.cut.add((host.id, other)),
+            "part": self._part,
             "restart": lambda: self._restart(host),
             "checkpoint": lambda: host.checkpoint(self.random),
             "rest": host.rest,
@@ -261,9 +278,12 @@ class Chaos:
         }
         acts[name]()
 
-    def _cut_off(self, id_: int) -> None:
-        others = [other for other in self.hosts if other != id_]
-        self.cut |= {(id_, other) for other in others} | {(other, id_) for other in others}
+    def _cut_off(self, *ids: int) -> None:
+        others = [other for other in self.hosts if other not in ids]
+        self.cut |= {pair for id_ in ids for other in others for pair in ((id_, other), (other, id_))}
+
+    def _part(self) -> None:
+        self._cut_off(*self.random.sample(list(self.hosts), self.random.randint(1, len(self.hosts) - 1)))
 
     # -- the end ------------------------------------------------------------------------------------------
 

@@ -75,18 +75,24 @@ class Judge:
         """Look at a replica after a call: whether it leads, and what it has committed."""
         raft = replica.raw.raft
         if raft.role is Role.LEADER:
-            self._leads(raft)
+            self._leads(replica)
         seen = self._seen.get(replica.id, self.base)
         if raft.log.committed > seen:
             self._commits(raft, seen)
         self._seen[replica.id] = raft.log.committed
 
-    def _leads(self, raft: Raft) -> None:
-        """Election safety; leader completeness, when a leader is seen for the first time."""
+    def _leads(self, replica: Replica) -> None:
+        """Election safety; when a leader is seen for the first time, its votes and its completeness."""
+        raft = replica.raw.raft
         if raft.term in self.leaders:
             assert self.leaders[raft.term] == raft.id, f"two leaders in term {raft.term}"
             return
         self.leaders[raft.term] = raft.id
+        if replica.disk.durable_hard_state()[:2] == (raft.term, raft.id):
+            self.votes[raft.id, raft.term] = raft.id
+        for half in (raft.tracker.conf.voters, raft.tracker.conf.voters_outgoing):
+            votes = [voter for voter in half if self.votes.get((voter, raft.term)) == raft.id]
+            assert not half or 2 * len(votes) > len(half), f"{raft.id} is elected by {votes} of {half} only"
         for index in self.committed:
             self._must_hold(raft, index)
 
