@@ -127,7 +127,7 @@ def _pack(fields: object) -> bytes:
 
 
 def _unpack_flat(body: bytes) -> list[object]:
-    """The elements of an array that holds no arrays: room is made for what is there, not for what is claimed."""
+    """The elements of an array without arrays in it: room is made for what is there, not for claims."""
     reader = msgpack.Unpacker(
         max_buffer_size=max(len(body), 1),
         max_bin_len=len(body),

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 TARGETS = HERE / "csrc"
 PRODUCT = ROOT / "native" / "csrc"
 OUTPUT = ROOT / "build" / "fuzz"
-PLAIN = "-std=gnu11 -O2 -g -Wall -Wextra -Werror".split()
+PLAIN = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
 SANITIZED = [*PLAIN, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
@@ -52,7 +52,12 @@ def libfuzzer_compiler() -> list[str] | None:
 
 
 def build(target: str, product: Path = PRODUCT, *, libfuzzer: bool | None = None) -> Program:
-    """The program of a target. ``product``: the C sources, or a copy with a bug; ``libfuzzer``: None if any will do.
+    """The program of a target.
+
+    Args:
+        target: a file of ``csrc/``.
+        product: the C sources, or a copy of them with a bug.
+        libfuzzer: who drives it; None if libFuzzer should where it is.
 
     Raises:
         RuntimeError: it does not compile.

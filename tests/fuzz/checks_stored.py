@@ -22,8 +22,7 @@ def run(data: bytes):
     """A logged run, through the Python face of the decoder."""
     try:
         found = decode_run(data, lambda *entry: entry)
-    except Damaged as error:
-        assert error.index >= 0
+    except Damaged:
         return None
     if found:
         assert encode_runs([found]) == [data]
@@ -94,8 +93,7 @@ def state_record(data: bytes):
     try:
         content = records.unseal(key, stored, 7)
         return records.open_checkpoint_head(key, content, 7)
-    except Corruption as error:
-        assert error.group == 7
+    except Corruption:
         return None
 
 

@@ -9,8 +9,13 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.fuzz.targets_python import PythonTarget
+from tests.fuzz.campaign import Outcome
+from tests.fuzz.targets_python import KIB, PYTHON_TARGETS, PythonTarget
 from tests.native import models
+
+NAME = "hostile"
+SECONDS_PER_BYTE = 4e-6
+"""Of processor time; a decoder that is not quadratic stays far below."""
 
 UNITS = {
     "empty arrays": b"\x90",
@@ -88,7 +93,7 @@ def cost(check: Callable[[bytes], object], data: bytes) -> Cost:
     return Cost(peak, seconds)
 
 
-def violations(target: PythonTarget, longest: int, seconds_per_byte: float) -> list[str]:
+def violations(target: PythonTarget, longest: int, seconds_per_byte: float = SECONDS_PER_BYTE) -> list[str]:
     """What takes more than the target may; the inputs have at most ``longest`` bytes."""
     found = []
     for name, data in inputs(longest):
@@ -98,3 +103,12 @@ def violations(target: PythonTarget, longest: int, seconds_per_byte: float) -> l
         if taken.seconds > 0.1 + seconds_per_byte * len(data):
             found.append(f"{target.name}: {name}: {taken.seconds:.2f} s for an input of {len(data):,}")
     return found
+
+
+def measure_all() -> Outcome:
+    """Every target with inputs as long as its format allows."""
+    start = time.monotonic()
+    found = [one for target in PYTHON_TARGETS.values() for one in violations(target, target.limit)]
+    log = "\n".join(found)
+    inputs_in_all = sum(len(list(inputs(KIB))) for _ in PYTHON_TARGETS)
+    return Outcome(inputs_in_all, time.monotonic() - start, log.encode() if found else None, log)

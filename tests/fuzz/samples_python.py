@@ -115,7 +115,7 @@ def applied_records() -> list[bytes]:
 
 def state_records() -> list[bytes]:
     key = b"\0" * 8
-    head = [content for _, content in records.checkpoint_pieces(7, Point(Applied(9, 2, MEMBERS)), b"data")][0]
+    _, head = next(iter(records.checkpoint_pieces(7, Point(Applied(9, 2, MEMBERS)), b"data")))
     return [mode + key + records.seal(key, head) for mode in (ODD, EVEN)]
 
 

@@ -19,7 +19,7 @@ class PythonTarget(NamedTuple):
     limit: int
     """Bytes of the longest input that is decoded at all."""
     factor: int = 66
-    """Memory per input byte that decoding may take: an empty list is one byte, and 64 in a list of Python's."""
+    """Memory per input byte that decoding may take: an empty array is one byte here and 64 in Python."""
     base: int = MIB
     """Memory that decoding may take beside that."""
 
