@@ -1,139 +1,175 @@
-"""The mutation run over the core: ``python -m tests.raft.mutation FOLDER [--count N] [--seed S]``.
+"""The mutation run over the core: ``python -m tests.raft.mutation RESULTS [--count N] [--seed S]``.
 
-Breaks a copy of `raft/`, one small change at a time, and runs the core's tests against each: a change that
-no test notices is a survivor, which wants a test or a reason. Needs cosmic-ray on the path of this Python
-(`pip install cosmic-ray==8.7.0`); takes a few seconds per mutant. Results: `docs/mutation.md`.
+Breaks the core, one small change at a time, and runs the tests that execute the changed statement, quickest
+first: a change that no test notices is a survivor, which wants a test or a reason. Nothing is written but
+the file RESULTS, a line per mutant; with a file that is there already, only what is missing in it is run.
+Needs `pip install cosmic-ray==8.7.0 coverage`. What it found: `docs/mutation.md`.
 
-FOLDER must not exist. It gets the copy, of what is committed, and cosmic-ray's session; start again with
-``--resume`` what was interrupted, or to see the report once more.
+Each mutant lives in a child process of its own, as source that only that process imports.
 """
 
 import argparse
-import ast
+import difflib
+import importlib
+import importlib.machinery
+import importlib.util
+import json
 import os
 import random
-import sqlite3
-import subprocess
+import re
+import resource
 import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = "tests/raft/mutation.toml"
-SESSION = "session.sqlite"
-FORGET = ("mutation_specs", "work_results", "work_items")
+import pytest
 
+from tests.raft.covering import OPTIONS, ROOT, Coverage, annotated, measure
 
-def copy(folder: Path) -> None:
-    """Unpack what is committed, with `raft/` in the place from which `multiraft.raft` is imported."""
-    folder.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
-    subprocess.run(["tar", "x"], cwd=folder, input=archive, check=True)
-    (folder / "multiraft" / "raft").symlink_to(folder.resolve() / "raft")
+SETTINGS = tomllib.loads(Path(__file__).with_name("mutation.toml").read_text())
 
 
-def run(folder: Path, *command: str) -> int:
-    """Run a command inside the copy, without bytecode: a mutant may be as long and as old as the original."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}, check=False
-    ).returncode
+class Mutant(NamedTuple):
+    """One change: the occurrence of what an operator changes in a module, and where that is."""
+
+    module: str
+    line: int
+    operator: str
+    occurrence: int
+
+    def source(self) -> str:
+        """The module with the change."""
+        operator = importlib.import_module("cosmic_ray.plugins").get_operator(self.operator)()
+        mutating = importlib.import_module("cosmic_ray.mutating")
+        return mutating.mutate_code((ROOT / self.module).read_text(), operator, self.occurrence)
+
+    def diff(self) -> str:
+        """The changed lines."""
+        before, after = (ROOT / self.module).read_text().splitlines(), self.source().splitlines()
+        changed = difflib.unified_diff(before, after, n=0, lineterm="")
+        return "\n".join(line for line in changed if not line.startswith(("---", "+++", "@@")))
 
 
-def prove(folder: Path) -> None:
-    """The tests must pass on the copy, and fail once the copy is broken: then it is what they import."""
-    command = tomllib.loads((folder / SETTINGS).read_text())["cosmic-ray"]["test-command"].split()
-    if run(folder, *command):
-        sys.exit("the tests fail without any mutant")
-    victim = folder / "raft" / "quorum.py"
-    text = victim.read_text()
-    victim.write_text(text.replace("len(voters) // 2 + 1", "len(voters) // 2"))
-    survived = run(folder, *command) == 0
-    victim.write_text(text)
-    if survived:
-        sys.exit("a majority of half the voters passes the tests: they do not import the copy")
-
-
-def annotations(source: str) -> Iterator[ast.expr]:
-    """The types in a module: changing them changes nothing, or keeps the module from being imported."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
-            yield node.annotation
-        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
-            yield node.returns
-
-
-def draw(folder: Path, count: int, seed: int) -> None:
-    """Keep `count` of the session's mutants, drawn at random over all modules; none lies in a type."""
-    types = {
-        (path.relative_to(folder).as_posix(), line)
-        for path in (folder / "raft").glob("*.py")
-        for node in annotations(path.read_text())
-        for line in [(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)]
-    }
-    with sqlite3.connect(folder / SESSION) as session:
-        jobs = session.execute(
-            "SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs "
-            "WHERE job_id NOT IN (SELECT job_id FROM work_results) "
-            "ORDER BY module_path, start_pos_row, start_pos_col, operator_name, occurrence, operator_args"
-        ).fetchall()
-        eligible = [
-            job
-            for job, module, row, column in jobs
-            if not any(
-                module == typed and (first, left) <= (row, column) < (last, right)
-                for typed, (first, left, last, right) in types
-            )
+def mutants() -> Iterator[Mutant]:
+    """Every mutant of every module, in a fixed order; none changes a type, which no test could notice."""
+    plugins: Any = importlib.import_module("cosmic_ray.plugins")
+    trees: Any = importlib.import_module("cosmic_ray.ast")
+    excluded = re.compile("|".join(SETTINGS["excluded_operators"]))
+    names = sorted(name for name in plugins.operator_names() if not excluded.fullmatch(name))
+    for path in sorted(ROOT.glob(SETTINGS["modules"])):
+        tree = trees.get_ast_from_path(path)
+        types = [
+            ((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))
+            for node in annotated(path.read_text())
         ]
-        kept = set(random.Random(seed).sample(eligible, min(count, len(eligible))))
-        print(f"{len(kept)} of {len(eligible)} mutants, seed {seed}", flush=True)
-        gone = [(job,) for (job,) in session.execute("SELECT job_id FROM work_items") if job not in kept]
-        for table in FORGET:
-            session.executemany(f"DELETE FROM {table} WHERE job_id = ?", gone)
+        for name in names:
+            operator = plugins.get_operator(name)
+            if operator.arguments():
+                continue  # made for a given project's own functions
+            positions = [p for node in trees.ast_nodes(tree) for p in operator().mutation_positions(node)]
+            for occurrence, (start, _) in enumerate(positions):
+                if not any(first <= start < last for first, last in types):
+                    yield Mutant(path.relative_to(ROOT).as_posix(), start[0], name, occurrence)
 
 
-def report(folder: Path) -> int:
-    """Print each survivor, the count per module, and the score. Returns how many were not run."""
-    with sqlite3.connect(folder / SESSION) as session:
-        results = session.execute(
-            "SELECT module_path, operator_name, start_pos_row, test_outcome, diff FROM mutation_specs "
-            "LEFT JOIN work_results USING (job_id) ORDER BY module_path, start_pos_row, operator_name"
-        ).fetchall()
-    drawn: Counter[str] = Counter()
-    killed: Counter[str] = Counter()
-    missing = 0
-    for module, operator, row, outcome, diff in results:
-        drawn[module] += 1
-        missing += outcome is None
-        killed[module] += outcome is not None and outcome.lower() != "survived"
-        if outcome is not None and outcome.lower() == "survived":
-            print(f"{module}:{row} {operator}\n{diff}")
-    for module in sorted(drawn):
-        print(f"{module:24} {killed[module]:4} of {drawn[module]:4} killed")
-    print(f"{killed.total()} of {drawn.total()} killed, {100 * killed.total() / drawn.total():.1f} %")
-    return missing
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads one module from a given text instead of its file."""
+
+    def __init__(self, name: str, path: Path, text: str) -> None:
+        super().__init__(name, str(path))
+        self.text = text
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.text, self.path, "exec")
+
+    def find_spec(self, name: str, _path: object = None, _target: ModuleType | None = None) -> Any:
+        if name != self.name:
+            return None
+        return importlib.util.spec_from_file_location(name, self.path, loader=self)
 
 
-def main(arguments: list[str]) -> int:
-    """Carry out a run, or the rest of one. Returns the exit status."""
+class _Chosen:
+    """A plugin for pytest that leaves the tests given, in their order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.order = {test: position for position, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((i for i in items if i.nodeid in self.order), key=lambda i: self.order[i.nodeid])
+
+
+def survives(module: str, text: str, tests: list[str]) -> bool:
+    """Whether `tests` all pass with `text` in the place of a module."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    status: int = 1
+    try:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        limit: int = SETTINGS["processor_time"]
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # a loop may fill the memory before
+        for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "multiraft")]:
+            del sys.modules[name]
+        path = Path(module)
+        name = f"multiraft.raft.{path.stem}" if path.stem != "__init__" else "multiraft.raft"
+        sys.meta_path.insert(0, _Loader(name, ROOT / path, text))
+        files = sorted({test.split("::")[0] for test in tests})
+        status = pytest.main([*OPTIONS, *files], plugins=[_Chosen(tests)])
+    finally:
+        os._exit(1 if status else 0)
+
+
+def prove(coverage: Coverage) -> None:
+    """A change that must be noticed is, and no change is not: so it is the mutant that the tests import."""
+    text = (ROOT / "raft" / "quorum.py").read_text()
+    broken = text.replace("len(voters) // 2 + 1", "len(voters) // 2")
+    tests = [test for test, seconds in coverage.seconds.items() if seconds < SETTINGS["slowest"]]
+    if not survives("raft/quorum.py", text, tests) or survives("raft/quorum.py", broken, tests):
+        raise SystemExit("the tests do not notice that half the voters make a majority")
+
+
+def report(outcomes: dict[Mutant, bool]) -> None:
+    """Print each survivor, the count per module, and the score."""
+    killed = Counter(mutant.module for mutant, survived in outcomes.items() if not survived)
+    for mutant in sorted(mutant for mutant, survived in outcomes.items() if survived):
+        print(f"\n{mutant.module}:{mutant.line} {mutant.operator}\n{mutant.diff()}")
+    print()
+    for module, drawn in sorted(Counter(mutant.module for mutant in outcomes).items()):
+        print(f"{module:24} {killed[module]:4} of {drawn:4} killed")
+    print(f"{killed.total()} of {len(outcomes)} killed, {100 * killed.total() / len(outcomes):.1f} %")
+
+
+def main(arguments: list[str]) -> None:
+    """Draw the mutants, judge those that are not judged yet, and report."""
     parser = argparse.ArgumentParser(prog="tests.raft.mutation", description="Mutate the Raft core.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=int, default=600, help="mutants to draw (default 600)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the draw (default 1)")
-    parser.add_argument("--resume", action="store_true", help="go on in FOLDER")
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--count", type=int, default=SETTINGS["count"], help="mutants to draw")
+    parser.add_argument("--seed", type=int, default=SETTINGS["seed"], help="seed of the draw")
     options = parser.parse_args(arguments)
-    folder: Path = options.folder
-    if not options.resume:
-        copy(folder)
-        prove(folder)
-        run(folder, "cosmic-ray", "init", SETTINGS, SESSION)
-        run(folder, "cr-filter-operators", SESSION, SETTINGS)
-        draw(folder, options.count, options.seed)
-    run(folder, "cosmic-ray", "exec", SETTINGS, SESSION)
-    return 1 if report(folder) else 0
+    results: Path = options.results
+    everything = list(mutants())
+    drawn = random.Random(options.seed).sample(everything, min(options.count, len(everything)))
+    print(f"{len(drawn)} of {len(everything)} mutants, seed {options.seed}", flush=True)
+    lines = results.read_text().splitlines() if results.exists() else []
+    known = {Mutant(*mutant): survived for mutant, survived in map(json.loads, lines)}
+    missing = [mutant for mutant in drawn if mutant not in known]
+    if missing:
+        coverage = measure(SETTINGS["left_out"])
+        prove(coverage)
+        for mutant in missing:
+            tests = coverage.of(ROOT / mutant.module, mutant.line, SETTINGS["slowest"])
+            known[mutant] = not tests or survives(mutant.module, mutant.source(), tests)
+            with results.open("a") as file:
+                file.write(json.dumps([mutant, known[mutant]]) + "\n")
+    report({mutant: known[mutant] for mutant in drawn})
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

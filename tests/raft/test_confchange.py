@@ -67,6 +67,19 @@ def test_damaged_data_is_refused(data: bytes):
         decode(Entry(1, 1, EntryType.CONF_CHANGE_V2, data))
 
 
+def test_data_cut_off_inside_a_field_is_refused():
+    change = ConfChange((Change(ChangeType.REMOVE, 300),), Transition.JOINT_EXPLICIT, b"context" * 3)
+    data = encode_v2(change)
+    ends = {0, 2, 2 + 2 + 5, len(data)}  # of no field, the transition, the change, the context
+    for size in range(len(data) + 1):
+        entry = Entry(1, 1, EntryType.CONF_CHANGE_V2, data[:size])
+        if size in ends:
+            assert decode(entry) is not None
+        else:
+            with pytest.raises(ConfChangeError):
+                decode(entry)
+
+
 @given(st.binary(max_size=60))
 def test_any_data_decodes_or_is_refused(data: bytes):
     with contextlib.suppress(ConfChangeError):

@@ -2,7 +2,20 @@
 
 import pytest
 
-from multiraft.raft import HardState, Message, MsgType, RawNode, Role
+from multiraft.raft import (
+    Change,
+    ChangeType,
+    ConfChange,
+    ElectionRefusal,
+    Entry,
+    EntryType,
+    HardState,
+    Message,
+    MsgType,
+    RawNode,
+    Role,
+)
+from multiraft.raft.confchange import encode_v2
 from multiraft.raft.election import TRANSFER_CONTEXT
 from tests.raft.harness import Group, drain, lead, of_type, replica, replicating, storage_with
 
@@ -48,6 +61,7 @@ def test_one_vote_a_term():
 
 def test_no_vote_in_a_term_that_has_a_leader():
     assert verdict(voter(lead=3), request(term=2)) == (False, 2)
+    assert verdict(voter(lead=3), request(term=2, kind=MsgType.PRE_VOTE)) == (False, 2)
     assert verdict(voter(vote=2, lead=3), request(term=2)) == (True, 2)
 
 
@@ -242,3 +256,32 @@ def test_follower_passes_a_transfer_on_under_the_name_of_the_new_leader():
     raw.transfer_leadership(3)
     [m] = drain(raw)
     assert (m.type, m.from_, m.to, m.term) == (MsgType.TRANSFER_LEADER, 3, 2, 2)
+
+
+# -- configuration changes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_change_anywhere_between_applied_and_committed_forbids_to_campaign(place: int):
+    change = encode_v2(ConfChange((Change(ChangeType.ADD_LEARNER, 4),)))
+    storage = storage_with()
+    storage.append(
+        [
+            Entry(1, index, EntryType.CONF_CHANGE_V2, change) if index == place else Entry(1, index)
+            for index in (1, 2, 3, 4)
+        ]
+    )
+    storage.set_hard_state(HardState(1, 0, 3))
+    raw = replica(storage)
+    assert raw.force_election() is ElectionRefusal.UNAPPLIED_CONF_CHANGE
+    assert raw.raft.role is Role.FOLLOWER
+
+
+def test_change_that_is_not_committed_does_not_forbid_to_campaign():
+    storage = storage_with()
+    change = encode_v2(ConfChange((Change(ChangeType.ADD_LEARNER, 4),)))
+    storage.append([Entry(1, 1), Entry(1, 2, EntryType.CONF_CHANGE_V2, change)])
+    storage.set_hard_state(HardState(1, 0, 1))
+    raw = replica(storage)
+    assert raw.force_election() is None
+    assert raw.raft.role is Role.CANDIDATE

@@ -84,8 +84,9 @@ def test_slice_outside_the_range():
         log.slice(10, 11, None)
     with pytest.raises(Misuse):
         log.slice(12, 11, None)
-    with pytest.raises(CorruptLog):
-        log.slice(11, 14, None)
+    with pytest.raises(CorruptLog) as error:
+        log.slice(11, 15, None)
+    assert error.value.index == 14
     assert log.entries(13, None) == ()
 
 
@@ -133,8 +134,9 @@ def test_maybe_append(prev, new, leader_commit, last_new, expected, commit):
 def test_replacing_a_committed_entry_is_corruption():
     log = log_of([1, 2, 3])
     log.commit_to(2)
-    with pytest.raises(CorruptLog, match="would replace committed"):
-        log.maybe_append(1, 1, [Entry(4, 2)], 0)
+    for first in (1, 2):
+        with pytest.raises(CorruptLog, match="would replace committed"):
+            log.maybe_append(first - 1, first - 1, [Entry(4, first)], 0)
 
 
 def test_commit_never_falls_and_never_passes_the_end():

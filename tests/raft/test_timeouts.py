@@ -2,6 +2,7 @@
 
 import random
 
+from multiraft.raft.confchange import Change, ChangeType, ConfChange
 from multiraft.raft.config import Config
 from multiraft.raft.messages import MsgType
 from multiraft.raft.node import RawNode
@@ -45,5 +46,15 @@ def test_a_replica_just_started_waits_for_a_whole_timeout():
 
 def test_a_pre_candidate_asks_again_after_a_whole_timeout_only():
     raw = newborn(3)
-    ticks_to_campaign(raw)
-    assert ticks_to_campaign(raw) >= ELECTION_TICK
+    first = ticks_to_campaign(raw)
+    assert ticks_to_campaign(raw) == first, "whoever only asks keeps its timeout"
+
+
+def test_a_replica_that_may_not_campaign_does_so_as_soon_as_it_may():
+    """Its time has run out long before it is promoted, so that the next tick is due."""
+    raw = newborn(1)
+    raw.apply_conf_change(ConfChange((Change(ChangeType.ADD_LEARNER, 1),)))
+    assert not any(raw.tick() for _ in range(3 * ELECTION_TICK)), "a learner"
+    raw.apply_conf_change(ConfChange((Change(ChangeType.ADD_VOTER, 1),)))
+    assert raw.tick()
+    assert raw.ready().messages[0].type is MsgType.PRE_VOTE

@@ -1,0 +1,40 @@
+"""What followers do with snapshots that they do not need, and with what is not meant for a follower."""
+
+from multiraft.raft import (
+    ConfState,
+    Message,
+    MsgType,
+    Role,
+    Snapshot,
+)
+from multiraft.raft.follower import restore_snapshot
+from tests.raft.harness import handle, lead, replica, storage_with
+
+MEMBERS = ConfState((1, 2, 3))
+
+
+def test_snapshot_of_what_the_log_holds_is_answered_by_its_index():
+    raw = replica(storage_with([1, 1, 1, 1]))
+    raw.step(Message(MsgType.SNAP, 1, 2, 1, snapshot=Snapshot(3, 1, MEMBERS)))
+    ready = handle(raw)
+    [answer] = ready.messages_after_append
+    assert (answer.index, raw.raft.log.committed, raw.raft.log.last_index()) == (3, 3, 4)
+    assert ready.snapshot is None
+
+
+def test_snapshot_that_the_log_contradicts_replaces_it():
+    raw = replica(storage_with([1, 1, 1, 1]))
+    raw.step(Message(MsgType.SNAP, 1, 2, 2, snapshot=Snapshot(3, 2, MEMBERS)))
+    ready = raw.ready()
+    assert (raw.raft.log.committed, raw.raft.log.last_index()) == (3, 3)
+    assert ready.messages_after_append[0].index == 3
+    assert ready.snapshot == Snapshot(3, 2, MEMBERS)
+
+
+def test_whoever_does_not_follow_steps_aside_for_a_snapshot():
+    """No handler leads there; called all the same, nothing is replaced that may have been promised."""
+    raw = lead(replica())
+    term, last = raw.raft.term, raw.raft.log.last_index()
+    assert not restore_snapshot(raw.raft, Snapshot(9, term, MEMBERS))
+    assert (raw.raft.role, raw.raft.term, raw.raft.lead) == (Role.FOLLOWER, term + 1, 0)
+    assert (raw.raft.log.last_index(), raw.raft.log.unstable.snapshot) == (last, None)
