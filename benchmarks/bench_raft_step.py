@@ -196,3 +196,18 @@ def test_tick(per_operation: PerOperation, role: Role) -> None:
         return repeated(raw.tick)
 
     per_operation(prepare)
+
+
+@pytest.mark.parametrize("load", [0, 32], ids=["at rest", "under load"])
+def test_export_and_go_on(per_operation: PerOperation, load: int) -> None:
+    """A leader's state is put away and taken up again; under load, with so many appends on their way."""
+
+    def prepare() -> Round:
+        leader = trio()[0]
+        for _ in range(load):
+            leader.raw.propose_batch([PAYLOAD])
+            leader.ready()
+        raw, config = leader.raw, leader.raw.raft.config
+        return repeated(lambda: RawNode.from_state(config, raw.export_state()))
+
+    per_operation(prepare)

@@ -91,7 +91,7 @@ def acknowledge(raft: Raft, to: int, index: int) -> None:
 def take_heartbeat(raft: Raft, m: Message) -> None:
     """Learn the commit index and answer, at once: the answer promises nothing about the log."""
     raft.log.commit_to(m.commit)
-    raft.send(Message(MsgType.HEARTBEAT_RESP, m.from_, context=m.context))
+    raft.messages.append(Message(MsgType.HEARTBEAT_RESP, m.from_, raft.id, raft.term, context=m.context))
 
 
 def take_commit_notice(raft: Raft, from_: int, term: int, commit: int) -> None:

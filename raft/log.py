@@ -93,14 +93,19 @@ class RaftLog:
 
     def entries(self, low: int, max_size: int | None) -> Sequence[Entry]:
         """Entries from `low` on, up to `max_size` encoded bytes but at least one. Raises `Compacted`."""
-        last = self.last_index()
-        return () if low > last else self.slice(low, last + 1, max_size)
+        unstable = self.unstable
+        position = low - unstable.offset
+        if position >= 0:  # the common case, in which the storage need not be asked at all
+            return limit_size(unstable.entries[position:], max_size) or ()
+        return self.slice(low, self.last_index() + 1, max_size)
 
     def slice(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
         """Entries in [low, high), up to `max_size` encoded bytes but at least one. Raises `Compacted`."""
         self._check_bounds(low, high)
-        if low == high:
-            return ()
+        return self._read(low, high, max_size) if low < high else ()
+
+    def _read(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
+        """The same for a range that is not empty and does not reach beyond the last index."""
         unstable = self.unstable
         offset = unstable.offset
         if low >= offset:
@@ -222,7 +227,7 @@ class RaftLog:
         low, high = self.applying + 1, self._appliable_index(allow_unstable=allow_unstable) + 1
         room = None if self.max_applying_size == NO_LIMIT else self.max_applying_size - self.applying_size
         try:
-            return list(self.slice(low, high, room))
+            return list(self._read(low, high, room))
         except Compacted as error:
             raise CorruptLog(
                 f"entries in [{low}, {high}) were compacted before being applied", low

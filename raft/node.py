@@ -261,11 +261,12 @@ class RawNode:
 
     def _settle_hard_state(self, ready: Ready) -> None:
         """Put the hard state into `ready` if it changed, and say whether it has to be flushed."""
-        before, now = self._hard_state, self.raft.hard_state()
-        ready.must_sync = bool(ready.entries) or now.term != before.term or now.vote != before.vote
-        if now != before:
-            self._hard_state = now
-            ready.hard_state = now
+        raft, before = self.raft, self._hard_state
+        ready.must_sync = bool(ready.entries) or raft.term != before.term or raft.vote != before.vote
+        if ready.must_sync or raft.log.committed != before.commit:
+            now = raft.hard_state()
+            if now != before:
+                self._hard_state = ready.hard_state = now
 
     def _attest(self, ready: Ready) -> None:
         """Add the attestation of what `ready` makes durable, or keep it for `advance`."""
@@ -291,10 +292,10 @@ class RawNode:
         for it.
         """
         raft = self.raft
-        if not (ready.entries or ready.hard_state or ready.snapshot or ready.messages_after_append):
-            return None
         entries = raft.log.unstable.entries
         if not entries and ready.snapshot is None:
+            return None
+        if not (ready.entries or ready.hard_state or ready.snapshot or ready.messages_after_append):
             return None
         message = Message(
             MsgType.STORAGE_APPEND_RESP, raft.id, LOCAL_APPEND, raft.term, snapshot=ready.snapshot

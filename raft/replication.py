@@ -15,10 +15,12 @@ def maybe_send_append(raft: Raft, to: int, progress: Progress, *, send_if_empty:
     Returns whether anything was sent. The log may be compacted between the reads of one call, or may have
     been compacted long ago; then a snapshot goes instead, and nothing else until it is answered.
     """
-    if progress.paused:
+    if progress.flow_paused or progress.state is ProgressState.SNAPSHOT:
         return False
     log = raft.log
     next_index = progress.next
+    if not send_if_empty and next_index > log.last_index():
+        return False
     try:
         # First, and always: an append without the term that its entries follow would be believed.
         prev_term = log.term(next_index - 1)
@@ -34,7 +36,7 @@ def maybe_send_append(raft: Raft, to: int, progress: Progress, *, send_if_empty:
     raft.messages.append(
         Message(MsgType.APP, to, raft.id, raft.term, prev_term, next_index - 1, committed, entries)
     )
-    progress.sent_entries(len(entries), payload_sizes(entries))
+    progress.sent_entries(len(entries), payload_sizes(entries) if entries else 0)
     progress.sent_commit = committed
     return True
 

@@ -17,6 +17,7 @@ from .raft import OUTSIDE_TERMS, Raft
 from .state import Role
 
 _STORAGE: Final = (LOCAL_APPEND, LOCAL_APPLY)
+_LAST_ENTRY_TYPE: Final = int(max(EntryType))
 _FROM_SELF: Final = frozenset(
     {
         MsgType.APP_RESP,
@@ -37,8 +38,8 @@ def check(raft: Raft, m: Message) -> None:
     kind = m.type
     if kind.__class__ is not MsgType:
         raise BadMessage(f"a message of the unknown type {kind}")
-    # A negative number, or one of more than 64 bits, leaves something behind.
-    if (m.to | m.from_ | m.term | m.log_term | m.index | m.commit | m.reject_hint) >> 64:
+    # A negative number, or one of more than 64 bits, leaves something behind. Others are only compared.
+    if (m.term | m.index | m.commit) >> 64:
         raise BadMessage(f"a number that is not one of 64 bits in {m}")
     if m.to != raft.id:
         raise BadMessage(f"{kind.name} for replica {m.to} came to replica {raft.id}")
@@ -66,7 +67,7 @@ def _check_sender(raft: Raft, m: Message) -> None:
     elif sender == raft.id:
         if kind not in _FROM_SELF or m.reject:
             raise BadMessage(f"{kind.name} (reject: {m.reject}) from replica {sender} to itself")
-    elif sender in _STORAGE or (sender == NO_REPLICA and kind not in _FROM_NOBODY):
+    elif not 0 <= sender < LOCAL_APPLY or (sender == NO_REPLICA and kind not in _FROM_NOBODY):
         raise BadMessage(f"{kind.name} from {sender}, which is no replica")
 
 
@@ -80,7 +81,8 @@ def _check_leads(raft: Raft, m: Message) -> None:
 
 def _check_append(raft: Raft, m: Message) -> None:
     """The entries follow one another, their terms do not fall, and none is from the future."""
-    _check_leads(raft, m)
+    if raft.lead != m.from_:
+        _check_leads(raft, m)
     index, term = m.index, m.log_term
     if term > m.term:
         raise BadMessage(f"APP in term {m.term} behind an entry of term {term}")
@@ -92,7 +94,7 @@ def _check_append(raft: Raft, m: Message) -> None:
             raise BadMessage(
                 f"APP of term {m.term} holds entry {index} of term {entry_term} behind one of {term}"
             )
-        if not 0 <= kind <= EntryType.REFUSED_CHANGE:
+        if kind and not 0 < kind <= _LAST_ENTRY_TYPE:
             raise BadMessage(f"APP holds entry {index} of the unknown type {kind}")
         term = entry_term
     if m.index < raft.acknowledged and m.term == raft.term:
