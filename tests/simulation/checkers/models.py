@@ -137,7 +137,7 @@ def keys_of(command: Command) -> list[bytes]:
 
 def pair_sum(key: bytes, value: bytes) -> int:
     """One pair's part in the sum of a state: the product keeps swapped values from cancelling out."""
-    return (crc32(key) << 32 | crc32(value, crc32(key, len(key)))) * (crc32(value, 1) | 1)
+    return (crc32(key, 1) << 32 | crc32(value, crc32(key, 2))) * (crc32(value, 3) | 1)
 
 
 def state_sum(pairs: Iterable[tuple[bytes, bytes]]) -> int:
