@@ -2,8 +2,11 @@
 
 DIR holds folders `interaction`, `quorum` and `confchange` of scripts, or some of them. A block whose output
 differs is shown as a diff; whatever else keeps a script from being run, an error inside the core included,
-is shown with its place and fails the script. The last line counts the scripts. With ``--rewrite`` the actual
-output is written into the files: look at the change and commit only what you understand.
+is shown with its place and fails the script. In the project's own scripts a replica that breaks an invariant
+does, too. Elsewhere only the output counts: recordings go on in states that the project would not let happen,
+as in groups whose nodes were started with different pasts. The last line counts the scripts. With
+``--rewrite`` the actual output is written into the files: look at the change and commit only what you
+understand.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import difflib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.raft.algebra import Changer, run_quorum
@@ -19,7 +23,7 @@ from tests.raft.interaction import Interaction
 from tests.raft.watch import watched
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
-OWN = Path(__file__).parent / "scenarios"
+OWN = Path(__file__).resolve().parent / "scenarios"
 
 RUNNERS: dict[str, Callable[[], Callable[[Block], str]]] = {
     "interaction": lambda: Interaction().run,
@@ -99,7 +103,6 @@ def rewriting(root: Path, path: Path) -> Iterator[str]:
         yield f"{path}: {error}"
 
 
-@watched()
 def main(arguments: list[str]) -> int:
     """Run, or rewrite, every script under a directory. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="tests.raft.scenarios", description="Run conformance scenarios.")
@@ -114,11 +117,12 @@ def main(arguments: list[str]) -> int:
         print("0 passed, 0 failed")
         return 1
     failed = 0
-    for path in paths:
-        problems = list(rewriting(root, path) if options.rewrite else differences(root, path))
-        failed += bool(problems)
-        for problem in problems:
-            print(problem)
+    with watched() if root.resolve() == OWN else nullcontext():
+        for path in paths:
+            problems = list(rewriting(root, path) if options.rewrite else differences(root, path))
+            failed += bool(problems)
+            for problem in problems:
+                print(problem)
     print(f"{len(paths) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

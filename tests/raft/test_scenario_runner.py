@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.raft import test_scenarios
+from tests.raft import scenarios, test_scenarios
 from tests.raft.datadriven import Block, MalformedScript, parse, parse_arguments, rewrite
 from tests.raft.interaction import Interaction
 from tests.raft.scenarios import find, main, normal
@@ -285,6 +287,56 @@ def test_runs_from_any_directory(folder: Path):
         check=False,
     )
     assert (run.returncode, run.stdout) == (0, "2 passed, 0 failed\n")
+
+
+PASTS = """add-nodes 2 voters=(1,2,3) index=10
+----
+ok
+
+add-nodes 1 voters=(1,2,3) index=12
+----
+ok
+
+campaign 1
+----
+ok
+
+stabilize log-level=none
+----
+ok
+
+status 1
+----
+1: StateReplicate match=11 next=12
+2: StateReplicate match=11 next=12
+3: StateSnapshot match=12 next=11 paused pendingSnap=10
+"""
+"""Node 3 has applied more than its leader will have: an answer that we refuse, a state that we rule out."""
+
+
+@pytest.mark.unwatched
+def test_recorded_state_that_breaks_an_invariant_is_compared_all_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "quorum" / "bad.txt").write_text(RIGHT)
+    (folder / "interaction" / "good.txt").write_text(PASTS)
+    assert main([str(folder)]) == 0, capsys.readouterr().out
+
+
+def test_invariants_are_checked_in_the_own_scripts_only(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[object] = []
+
+    @contextmanager
+    def watched() -> Iterator[None]:
+        opened.append(object())
+        yield
+
+    monkeypatch.setattr(scenarios, "watched", watched)
+    main([str(folder)])
+    assert not opened
+    monkeypatch.setattr(scenarios, "OWN", folder.resolve())
+    main([str(folder)])
+    assert len(opened) == 1
 
 
 # -- rewriting ----------------------------------------------------------------------------------------------
