@@ -28,6 +28,9 @@ from .status import digests, led_ranges, node_status
 
 logger = logging.getLogger("multiraft.service")
 
+UnderWay = dict[asyncio.Future[Any], None]
+"""What is being done for one client, in the order in which it was begun."""
+
 SESSION_REQUESTS: Final = 16_384
 """Requests of one client that may be under way; more is refused as Overloaded."""
 
@@ -62,7 +65,7 @@ class Service:
         self._joined = joined
         self._on_stopped = on_stopped
         self._replies: dict[int, Outgoing] = {}
-        self._sessions: dict[ClientSession, tuple[Outgoing, set[asyncio.Future[Any]]]] = {}
+        self._sessions: dict[ClientSession, tuple[Outgoing, UnderWay]] = {}
         self._host: Host
         self._operations: Operations
 
@@ -163,7 +166,7 @@ class Service:
         known = self._sessions.get(session)
         if known is None:
             replies = Outgoing(FrameKind.REPLY, session.send, lambda: None)
-            known = self._sessions[session] = (replies, set())
+            known = self._sessions[session] = (replies, {})
         replies, tasks = known
         for request in requests:
             if len(tasks) >= SESSION_REQUESTS:
@@ -174,7 +177,7 @@ class Service:
             if future is None:
                 self._start_task(replies, request, tasks)
             else:
-                tasks.add(future)
+                tasks[future] = None
                 future.add_done_callback(partial(self._answer_write, replies, request, tasks))
 
     def _write_here(self, request: Request) -> "asyncio.Future[object] | None":
@@ -191,10 +194,10 @@ class Service:
         self,
         replies: Outgoing,
         request: Request,
-        under_way: "set[asyncio.Future[Any]]",
+        under_way: UnderWay,
         future: "asyncio.Future[object]",
     ) -> None:
-        under_way.discard(future)
+        under_way.pop(future, None)
         if future.cancelled():
             return
         value = future.result()
@@ -206,10 +209,10 @@ class Service:
         else:
             replies.add(encode_reply(request.id, reply_fields(result)))
 
-    def _start_task(self, replies: Outgoing, request: Request, under_way: "set[asyncio.Future[Any]]") -> None:
+    def _start_task(self, replies: Outgoing, request: Request, under_way: UnderWay) -> None:
         task = asyncio.get_running_loop().create_task(self._serve_client(replies, request))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        under_way[task] = None
+        task.add_done_callback(lambda done: under_way.pop(done, None))
 
     async def _serve_client(self, replies: Outgoing, request: Request) -> None:
         try:

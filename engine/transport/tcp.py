@@ -78,7 +78,8 @@ class TcpTransport:
         self._server: asyncio.Server | None = None
         self._dialers: list[asyncio.Task[None]] = []
         self._round: asyncio.TimerHandle | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """In the order of their making, as they are closed: the same run takes the same course."""
         self._links: dict[int, PeerLink] = {}
         self._sessions: set[Session] = set()
         self._closing = False
@@ -156,7 +157,7 @@ class TcpTransport:
     def may_open(self, connection: Connection) -> Error | None:
         """See :class:`~.greeting.Desk`."""
         full = len(self._connections) >= self._options.connections
-        self._connections.add(connection)
+        self._connections[connection] = None
         if self._closing:
             return Overloaded(f"node {self.node_id} is closing")
         return Overloaded(f"node {self.node_id} has too many connections", retry_after=1.0) if full else None
@@ -169,7 +170,7 @@ class TcpTransport:
 
     def forget(self, connection: Connection) -> None:
         """See :class:`~.greeting.Desk`."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     def peer_admitted(self, connection: Connection, hello: Hello) -> None:
         """See :class:`~.greeting.Desk`."""
