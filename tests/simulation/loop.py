@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from typing import Any
 
-PASS_COST = 30e-6
+PASS_COST = 200e-6
 """Seconds that a pass of a loop takes at least: a process that is always busy lets time go on."""
 
 Event = list[Any]
@@ -237,8 +237,9 @@ class NodeLoop(asyncio.AbstractEventLoop):
     def run_in_executor(self, executor, func, *args) -> asyncio.Future:
         """Run it in no time, a little later: a thread of the process."""
         future = self.create_future()
-        delay = self.world.random.uniform(0, self.thread_delay)
-        self.world.after(delay, self._run_in_thread, future, func, args)
+        if not self.dead:
+            delay = self.world.random.uniform(0, self.thread_delay)
+            self.world.after(delay, self._run_in_thread, future, func, args)
         return future
 
     def _run_in_thread(self, future: asyncio.Future, func, args) -> None:

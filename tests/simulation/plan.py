@@ -48,8 +48,8 @@ FAULTS: Final[dict[str, float]] = {
 """Every kind of fault; :mod:`.faults` has one method for each."""
 
 OPERATIONS: Final[dict[Kind, float]] = {
-    Kind.PUT: 35,
-    Kind.GET: 25,
+    Kind.PUT: 45,
+    Kind.GET: 20,
     Kind.DELETE: 5,
     Kind.CAS: 15,
     Kind.BATCH: 6,
@@ -125,8 +125,8 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
     drawn_nodes = source.choices((3, 4, 5, 6, 7), (10, 2, 5, 1, 2))[0]
     drawn_groups = _draw_groups(source)
     nodes, groups = nodes or drawn_nodes, groups or drawn_groups
-    seconds = source.uniform(6, 14)
-    clients = source.randint(3, 8)
+    seconds = source.uniform(5, 11)
+    clients = source.randint(4, 8)
     kinds = _draw_kinds(source)
     lossless = not {"flip", "wipe", "copy"} & set(kinds)
     return Plan(
@@ -179,10 +179,11 @@ def _draw_faults(source: random.Random, kinds: tuple[str, ...], seconds: float) 
 
 
 def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int) -> tuple[Step, ...]:
-    count = source.randint(150, 350)
+    count = source.randint(220, 440)
     kinds, weights = list(OPERATIONS), list(OPERATIONS.values())
-    times = sorted(source.uniform(0, seconds) for _ in range(count))
-    patience = source.choice((0.4, 1.5, 4.0))
+    bursts = [source.uniform(0, seconds) for _ in range(source.choice((count, count // 4, count // 8)))]
+    times = sorted(source.choice(bursts) + source.uniform(0, 0.002) for _ in range(count))
+    patience = source.choice((0.3, 0.8, 2.0))
     return tuple(
         Step(
             number,

@@ -3,6 +3,7 @@
 import gc
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,8 @@ class Simulation:
         """What keeps the cluster from being whole and at rest."""
         cluster = self.cluster
         found = [f"{one!r} waits" for one in self.workload.waiting]
+        if not self.workload.done and not found:
+            found = ["clients are not done"]
         found += [f"node {node} is not there" for node in cluster.expected if node not in cluster.engines]
         if found:
             return found
@@ -187,11 +190,14 @@ def quiet() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL + 1)
     collecting = gc.isenabled()
     gc.disable()
+    gc.freeze()  # only what the run leaves is looked at
     try:
-        with graveyard():
+        with graveyard(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             yield
             gc.collect()
     finally:
+        gc.unfreeze()
         logger.setLevel(before)
         if collecting:
             gc.enable()

@@ -1,8 +1,7 @@
 """What happened, for people and for comparison: the last part of it readable, all of it in one hash."""
 
 import hashlib
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
 
 from multiraft.engine.outbox import OutFrame
 from multiraft.engine.wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received, read_frame
@@ -17,21 +16,19 @@ class Trace:
     """Takes note of events. The hash covers all of them; texts are only made when somebody reads."""
 
     def __init__(self, kept: int = KEPT) -> None:
-        self.counts: Counter[str] = Counter()
         self._hash = hashlib.blake2b(digest_size=16)
-        self._events: deque[tuple[float, int, Callable[[], str]]] = deque(maxlen=kept)
+        self._events: deque[tuple[float, int, str | OutFrame]] = deque(maxlen=kept)
 
     def note(self, now: float, node: int, kind: str, text: str) -> None:
         """Something that is easily said; node 0 is the world."""
-        self.counts[kind] += 1
         self._hash.update(f"{now:.9f} {node} {kind} {text}\n".encode())
-        self._events.append((now, node, lambda: f"{kind} {text}"))
+        self._events.append((now, node, f"{kind} {text}"))
 
     def frame(self, now: float, node: int, frame: OutFrame) -> None:
         """A node puts a frame on the wire."""
         self._hash.update(b"%.9f %d %d " % (now, node, frame.node))
         self._hash.update(frame.data)
-        self._events.append((now, node, lambda: describe_frame(frame)))
+        self._events.append((now, node, frame))
 
     def digest(self) -> str:
         """The hash of everything so far."""
@@ -40,7 +37,11 @@ class Trace:
     def lines(self, last: int = KEPT) -> list[str]:
         """The last events."""
         events = list(self._events)[-last:]
-        return [f"{now:10.6f} {_who(node)} {text()}" for now, node, text in events]
+        return [f"{now:10.6f} {_who(node)} {_text(event)}" for now, node, event in events]
+
+
+def _text(event: str | OutFrame) -> str:
+    return event if isinstance(event, str) else describe_frame(event)
 
 
 def _who(node: int) -> str:

@@ -14,6 +14,8 @@ from .loop import NodeLoop
 from .node import Process
 from .plan import Plan, Step, pick
 
+THINK = 1e-6
+"""Seconds between an answer and the next question of a client."""
 PAUSE = 0.05
 """How long a client waits that finds no node to ask."""
 
@@ -62,7 +64,7 @@ class Caller:
     def ended(self) -> None:
         """The operation has come to an end."""
         self.busy = self.busy_at = None
-        self.workload.world.after(0.0, self.next)
+        self.workload.world.after(THINK, self.next)
 
 
 class Workload:
