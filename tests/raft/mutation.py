@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.raft.covering import OPTIONS, ROOT, Coverage, annotated, measure
+from tests.raft.covering import OPTIONS, PRELOADED, QUIETLY, ROOT, Coverage, annotated, measure
 
 SETTINGS = tomllib.loads(Path(__file__).with_name("mutation.toml").read_text())
 
@@ -121,9 +121,19 @@ def survives(module: str, text: str, tests: list[str]) -> bool:
         name = f"multiraft.raft.{path.stem}" if path.stem != "__init__" else "multiraft.raft"
         sys.meta_path.insert(0, _Loader(name, ROOT / path, text))
         files = sorted({test.split("::")[0] for test in tests})
-        status = pytest.main([*OPTIONS, *files], plugins=[_Chosen(tests)])
+        status = pytest.main([*OPTIONS, *QUIETLY, *files], plugins=[_Chosen(tests)])
     finally:
-        os._exit(1 if status else 0)
+        os._exit(1 if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) else 0)
+
+
+def judged(mutant: Mutant, coverage: Coverage) -> bool:
+    """Whether a mutant survives the tests of its module and the scenarios, and then all others."""
+    tests = coverage.of(ROOT / mutant.module, mutant.line, SETTINGS["slowest"])
+    near = (f"test_{Path(mutant.module).stem}.py", "test_scenarios.py")
+    first = [test for test in tests if any(name in test for name in near)]
+    others = [test for test in tests if test not in first]
+    text = mutant.source()
+    return all(survives(mutant.module, text, part) for part in (first, others) if part)
 
 
 def prove(coverage: Coverage) -> None:
@@ -162,10 +172,11 @@ def main(arguments: list[str]) -> None:
     missing = [mutant for mutant in drawn if mutant not in known]
     if missing:
         coverage = measure(SETTINGS["left_out"])
+        for name in PRELOADED:
+            importlib.import_module(name)
         prove(coverage)
         for mutant in missing:
-            tests = coverage.of(ROOT / mutant.module, mutant.line, SETTINGS["slowest"])
-            known[mutant] = not tests or survives(mutant.module, mutant.source(), tests)
+            known[mutant] = judged(mutant, coverage)
             with results.open("a") as file:
                 file.write(json.dumps([mutant, known[mutant]]) + "\n")
     report({mutant: known[mutant] for mutant in drawn})
