@@ -217,10 +217,11 @@ class Directory(Checker):
                 raise self.violation(f"{op}: there is no {missing}")
 
     def finished(self, cluster: Cluster) -> None:
-        for node_id, node in cluster.nodes.items():
-            if node_id not in cluster.excused:
-                self._check_all(node_id, node)
-                self._check_present(node_id, node.replicas.running)
+        nodes = [(node_id, node) for node_id, node in cluster.nodes.items() if node_id not in cluster.excused]
+        for node_id, node in nodes:
+            self._check_all(node_id, node)
+        for node_id, node in nodes:
+            self._check_present(node_id, node.replicas.running)
 
     def _check_present(self, node_id: int, running: Collection[int]) -> None:
         missing = [
