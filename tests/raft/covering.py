@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = "tests/raft"
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--no-summary", "--tb=no")
 PRELOADED = ("hypothesis", "hypothesis.strategies", "hypothesis.internal.conjecture.engine", "psutil")
-"""Imported before forking, as every child needs it; pytest complains that it cannot rewrite their assertions."""
+"""Imported before forking, as every child needs it; pytest complains that it cannot rewrite them."""
 QUIETLY = ("-W", "ignore:Module already imported")
 
 
