@@ -19,7 +19,8 @@ def maybe_send_append(raft: Raft, to: int, progress: Progress, *, send_if_empty:
         return False
     log = raft.log
     next_index = progress.next
-    if not send_if_empty and next_index > log.last_index():
+    # A member that claims more than there is (next is further on) gets a snapshot below, as in the reference.
+    if not send_if_empty and next_index == log.last_index() + 1:
         return False
     try:
         # First, and always: an append without the term that its entries follow would be believed.
