@@ -12,6 +12,7 @@ from multiraft.engine.statemachine.commands import envelope
 from multiraft.engine.statemachine.memory_group import MemoryGroup
 from multiraft.raft.entry import Entry
 from multiraft.raft.state import Snapshot
+from multiraft.shards.directory import Directory as RealDirectory
 from multiraft.shards.directory_commands import create_body, register_body
 from multiraft.shards.directory_machine import DirectoryMachine
 from tests.simulation.checkers.base import Kind, Operation, Outcome, Violation
@@ -39,8 +40,10 @@ class Directories(Trace):
             self.apply(node, *entries)
 
     def born(self, node: int, of: int, **other) -> Birth:
-        descriptor = self.replicas[node].machine.directory.by_group(of)
-        return replace(descriptor.birth_on(node), **other)
+        directory: RealDirectory = self.replicas[node].machine.directory
+        birth = directory.by_group(of).birth_on(node)
+        assert birth is not None
+        return replace(birth, **other)
 
     def bear(self, node: int, birth: Birth) -> None:
         self.commit(node, GroupWrite(birth.group, birth.replica_id, birth=birth))
