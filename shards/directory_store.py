@@ -13,7 +13,7 @@ msgpack array of format version, key, value, key, value, ... in ascending order 
 import struct
 from collections.abc import Iterable
 from itertools import chain, pairwise
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -126,7 +126,7 @@ def _pack(fields: object) -> bytes:
     return packed
 
 
-def _unpack_flat(body: bytes) -> list[object]:
+def _unpack_flat(body: bytes) -> list[Any]:
     """The elements of an array without arrays in it: room is made for what is there, not for claims."""
     reader = msgpack.Unpacker(
         max_buffer_size=max(len(body), 1),

@@ -13,7 +13,7 @@ def message(index: int, entries: list[models.Entry], extra: bytes) -> models.Mes
     return (100 + index, 2, 1, 3, index % 2 == 1, 5, 4, 6, 5, 0, entries, extra)
 
 
-def payload(*messages: models.Message) -> bytes:
+def payload(*messages: models.Message):
     """What stands behind the header of a frame."""
     return models.encode_messages(77, list(messages))[24:]
 

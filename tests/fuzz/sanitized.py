@@ -1,4 +1,4 @@
-"""Runs the tests of the C part on an extension that is built with sanitizers: ``python -m tests.fuzz.sanitized``.
+"""Runs the tests of the C part on an extension built with sanitizers: ``python -m tests.fuzz.sanitized``.
 
 The extension that is installed is left alone. First it is shown that an overflow through Python is caught.
 """
@@ -61,13 +61,26 @@ def catches_an_overflow() -> bool:
     return len(done.stdout.split()) == 1 and "heap-buffer-overflow" in done.stderr
 
 
+def pytest_sessionfinish() -> None:
+    """The run is a plugin of its own: it must not have tested the extension that is installed."""
+    assert str(sys.modules["multiraft.native._native"].__file__).startswith(str(LIBRARY))
+
+
 def main() -> int:
     """Build, show that it works, run the tests."""
     build()
     if not catches_an_overflow():
         print("the sanitized extension does not catch an overflow", file=sys.stderr)
         return 1
-    tests = ["tests/native", "--ignore=tests/native/test_sanitizers.py", "-q", "-p", "no:cacheprovider"]
+    tests = [
+        "tests/native",
+        "--ignore=tests/native/test_sanitizers.py",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.fuzz.sanitized",
+    ]
     path = [
         "-o",
         f"pythonpath={LIBRARY} .",
