@@ -58,12 +58,14 @@ def test_groups_and_chaos_are_watched(watch: Watch):
 def test_the_scenario_runner_is_watched(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    """Not by the fixture, which is off here."""
+    """Not by the fixture, which is off here; and only while it runs the project's own scripts."""
     script = "add-nodes 1 voters=(1) index=2\n----\nok\n\ncampaign 1\n----\nok\n"
     (tmp_path / "interaction").mkdir()
     (tmp_path / "interaction" / "one.txt").write_text(script)
     assert scenarios.main([str(tmp_path)]) == 0
     monkeypatch.setattr(Watch, "check", lambda *_: pytest.fail("noticed"))
+    assert scenarios.main([str(tmp_path)]) == 0
+    monkeypatch.setattr(scenarios, "OWN", tmp_path.resolve())
     with pytest.raises(pytest.fail.Exception, match="noticed"):
         scenarios.main([str(tmp_path)])
 
