@@ -188,7 +188,9 @@ def _is_only_text(cls: type[Error]) -> bool:
 _SIMPLE_ERRORS: Final[dict[str, Callable[[str], Error]]] = {
     cls.__name__: cls
     for cls in vars(errors).values()
-    if isinstance(cls, type) and issubclass(cls, Error) and (_is_only_text(cls) or cls in {errors.Corruption, errors.ClusterMismatch})
+    if isinstance(cls, type)
+    and issubclass(cls, Error)
+    and (_is_only_text(cls) or cls in {errors.Corruption, errors.ClusterMismatch})
 }
 """Errors that consist of their text, or tell in it what matters to another process (a corruption's place)."""
 
