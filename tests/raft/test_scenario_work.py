@@ -101,3 +101,27 @@ def test_snapshot_and_entries_in_one_ready_cannot_be_persisted(command: str):
 def test_node_whose_ready_could_not_be_persisted_is_of_no_more_use():
     with pytest.raises(Misuse, match="before advance"):
         after(*SNAPSHOT_AND_ENTRY, "process-ready 3", "process-ready 3")
+
+
+def test_timeout_that_is_set_holds_until_the_next_reset():
+    """An election begins with the tick that reaches it, not before."""
+    commands = [THREE, "set-randomized-election-timeout 2 timeout=4", *["tick-heartbeat 2"] * 3]
+    assert after(*commands, "process-ready 2") == "<empty Ready>\n"
+    assert "State:StateCandidate" in after(*commands, "tick-heartbeat 2", "process-ready 2")
+
+
+def test_election_tick_is_three_heartbeats():
+    commands = [THREE, *LEAD, "tick-election 1", "process-ready 1"]
+    assert after(*commands).count("1->2 MsgHeartbeat") == 3
+    commands = [THREE, "set-randomized-election-timeout 3 timeout=3", "tick-election 3", "raft-state"]
+    assert "3: StateCandidate" in after(*commands)
+
+
+def test_compaction_reaches_up_to_what_is_there():
+    commands = [THREE, *LEAD, "propose 1 a", "propose 1 b", "stabilize log-level=none", "compact 1 12"]
+    assert outputs(*commands, "raft-log 1", "compact 1 12", "compact 1 13")[-4:] == [
+        '1/13 EntryNormal "b"\n',
+        '1/13 EntryNormal "b"\n',
+        "requested index is unavailable due to compaction",
+        "log is empty: first index=14, last index=13",
+    ]
