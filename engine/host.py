@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
 from .config import EngineConfig
@@ -60,17 +60,6 @@ class BatchWriter(Protocol):
         """Commit what was submitted and notify. Not on the loop."""
 
 
-class Flusher(Protocol):
-    """Who writes the state store; one thread of an executor of :mod:`concurrent.futures`."""
-
-    def submit(self, work: Callable[[Flush], None], flush: Flush, /) -> "Future[None]":
-        """Do it elsewhere, after everything submitted before."""
-        ...
-
-    def shutdown(self) -> None:
-        """Finish what was submitted. Not on the loop."""
-
-
 class Ticket:
     """What a caller holds while the node works: a future, and the room that its request takes."""
 
@@ -83,10 +72,18 @@ class Ticket:
 
 
 class Host:
-    """Runs one node on the running event loop. Everything but the two stores' threads happens there."""
+    """Runs one node on the running event loop. Everything but the two stores' threads happens there.
+
+    Args:
+        node: it has started and taken no turn.
+        writer: commits log batches and tells ``batch_written``.
+        flusher: one thread; writes the state store.
+        transport: not started yet.
+        requests: handles what is not Raft's.
+    """
 
     def __init__(
-        self, node: Node, writer: BatchWriter, flusher: Flusher, transport: Transport, requests: Requests
+        self, node: Node, writer: BatchWriter, flusher: Executor, transport: Transport, requests: Requests
     ) -> None:
         self.node = node
         self.longest_turn = 0.0

@@ -7,12 +7,12 @@ other ones: the simulator brings its own disks, network and time.
 import random
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..engine.datadir import DataDir
-from ..engine.host import BatchWriter, Flusher
+from ..engine.host import BatchWriter
 from ..engine.logstore.port import Batch, LogStore
 from ..engine.logstore.store import LogStore as DiskLogStore
 from ..engine.logstore.writer import LogWriter
@@ -91,8 +91,8 @@ class Ports(Protocol):
         """Who commits batches and says so, in order."""
         ...
 
-    def make_flusher(self) -> Flusher:
-        """Who writes the state store."""
+    def make_flusher(self) -> Executor:
+        """Who writes the state store: one thread, in order."""
         ...
 
 

@@ -7,7 +7,7 @@ moment of virtual time; a crash takes what has not, and decides about the transa
 import random
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -230,23 +230,23 @@ class LogWriter:
         self._notify(self.queue.popleft(), self._error)
 
 
-class StateWriter:
-    """Writes flushes one after the other; an executor as far as a host needs one."""
+class StateWriter(Executor):
+    """Writes flushes one after the other, each after the time that the disk takes."""
 
     def __init__(self, mount: Mount, on_trap: Callable[[], None]) -> None:
-        self.queue: deque[tuple[Future, Callable, Any]] = deque()
+        self.queue: deque[tuple[Future, Callable[..., None], tuple[Any, ...]]] = deque()
         self._mount = mount
         self._on_trap = on_trap
         mount.flusher = self
 
-    def submit(self, work: Callable[[Any], None], flush: Any) -> Future:
+    def submit(self, fn, /, *args, **kwargs) -> Future:
         done: Future = Future()
-        self.queue.append((done, work, flush))
+        self.queue.append((done, fn, args))
         if len(self.queue) == 1:
             self._begin()
         return done
 
-    def shutdown(self) -> None:
+    def shutdown(self, wait=True, *, cancel_futures=False) -> None:
         while self.queue and self._mount.alive:
             self.carry_out()
 
@@ -265,9 +265,9 @@ class StateWriter:
 
     def carry_out(self) -> None:
         """Write the oldest flush."""
-        done, work, flush = self.queue.popleft()
+        done, work, arguments = self.queue.popleft()
         try:
-            work(flush)
+            work(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, the flush is not durable
             done.set_exception(error)
         else:

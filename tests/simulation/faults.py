@@ -7,8 +7,8 @@ from multiraft.engine.errors import DiskFull, StorageFailed
 
 from .cluster import FIRST_PORT, Cluster
 from .disk import Contents
-from .network import Link
 from .plan import Fault, Plan, pick
+from .sockets import Link
 
 CLIENT_PORT: Final = 9000
 

@@ -92,8 +92,8 @@ class World:
         return False
 
 
-class NodeLoop(asyncio.AbstractEventLoop):
-    """The event loop of one process, on a clock of its own.
+class NodeLoop:
+    """The event loop of one process, on a clock of its own: as much of asyncio's as a node uses.
 
     Args:
         world: whose time passes.

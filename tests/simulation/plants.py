@@ -9,7 +9,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from multiraft.engine.node import Node
@@ -50,9 +50,11 @@ def edited(owner: Any, name: str, old: str, new: str) -> Iterator[None]:
     source = textwrap.dedent(inspect.getsource(original))
     if source.count(old) != 1:
         raise Misfit(f"{owner.__name__}.{name} says {source.count(old)} times, not once: {old!r}")
-    names: dict[str, Any] = {}
-    exec(compile(source.replace(old, new), f"<plant in {name}>", "exec"), original.__globals__, names)
-    setattr(owner, name, names[name])
+    module = compile(source.replace(old, new), f"<plant in {name}>", "exec")
+    code = next(one for one in module.co_consts if isinstance(one, CodeType) and one.co_name == name)
+    planted = FunctionType(code, original.__globals__, name, original.__defaults__)
+    planted.__kwdefaults__ = original.__kwdefaults__
+    setattr(owner, name, planted)
     try:
         yield
     finally:
