@@ -48,6 +48,7 @@ class Cluster:
         self.gone: set[int] = set()
         """Those among them that do not run any more."""
         self.tear_share = 0.0
+        self.pass_cost = 0.0002
         self.healed = False
         """Whether the faults are over: what goes comes back at once."""
         self.on_gone: Callable[[Process], None] = lambda process: None
@@ -111,6 +112,7 @@ class Cluster:
             on_trap=self._trapped,
             on_stopped=on_stopped,
         )
+        process.loop.pass_cost = self.pass_cost
         process.mount.tear_share = self.tear_share if len(self.excused) < MOST_LOST else 0.0
         return process
 

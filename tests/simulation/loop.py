@@ -16,9 +16,6 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from typing import Any
 
-PASS_COST = 200e-6
-"""Seconds that a pass of a loop takes at least: a process that is always busy lets time go on."""
-
 Event = list[Any]
 """[when, number, call, arguments]; without a call it was cancelled."""
 
@@ -110,6 +107,8 @@ class NodeLoop:
         self.name = name
         self.network = network
         self.dead = False
+        self.pass_cost = 200e-6
+        """Seconds from one pass to the next, at least: a process that is always busy lets time go on."""
         self.thread_delay = 0.001
         """How long a function takes at most that the process runs in a thread."""
         self._rate = rate
@@ -195,7 +194,7 @@ class NodeLoop:
         finally:
             events._set_running_loop(None)
             self._running = False
-        self._free_at = max(self._free_at, self.world.now + PASS_COST)
+        self._free_at = max(self._free_at, self.world.now + self.pass_cost)
         self._arm_next()
 
     # -- what the process asks -------------------------------------------------------------------

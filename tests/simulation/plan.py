@@ -104,6 +104,8 @@ class Plan:
     options: TcpOptions = field(repr=False)
     log_slack: int
     """Garbage that a log may hold before it is collected."""
+    pass_cost: float
+    """Seconds that a process takes for one pass of its loop: if slow, more comes together in a turn."""
     tear_share: float
     kinds: tuple[str, ...]
     """The kinds of faults that this run has."""
@@ -142,6 +144,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         config=_draw_config(source),
         options=_draw_options(source),
         log_slack=source.choice((2_000, 50_000, 8 << 20)),
+        pass_cost=source.choice((0.0002, 0.001, 0.003)),
         tear_share=0.1 if lossless and source.random() < 0.1 else 0.0,
         kinds=kinds,
         faults=_draw_faults(source, kinds, seconds),
@@ -179,7 +182,7 @@ def _draw_faults(source: random.Random, kinds: tuple[str, ...], seconds: float) 
 
 
 def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int) -> tuple[Step, ...]:
-    count = source.randint(220, 440)
+    count = source.randint(240, 460)
     kinds, weights = list(OPERATIONS), list(OPERATIONS.values())
     bursts = [source.uniform(0, seconds) for _ in range(source.choice((count, count // 4, count // 8)))]
     times = sorted(source.choice(bursts) + source.uniform(0, 0.002) for _ in range(count))

@@ -52,7 +52,7 @@ class Simulation:
         self.world = World(plan.seed)
         self.watch = watch or everything()
         self.cluster = Cluster(self.world, plan.nodes, plan.config, plan.options, self.watch)
-        self.cluster.tear_share = plan.tear_share
+        self.cluster.tear_share, self.cluster.pass_cost = plan.tear_share, plan.pass_cost
         for disk in self.cluster.disks.values():
             disk.slack = plan.log_slack
         self.faults = Faults(self.cluster, plan)
