@@ -1,62 +1,68 @@
 """The consensus core: one replica of one Raft group, without a clock, a thread or any I/O.
 
-It decides; its host acts. A `RawNode` takes in ticks, messages and requests, and hands out work as a `Ready`.
-Its behaviour is that of etcd's Raft library, to the letter of the recorded scenarios that
-`tests/raft/scenarios.py` runs. Section numbers are those of the Raft paper, or of the thesis where they say so.
+It decides; its host acts. A `RawNode` takes in ticks, messages and requests, and hands out work as a
+`Ready`. Its behaviour is that of etcd's Raft library, to the letter of the recorded scenarios that
+`tests/raft/scenarios.py` runs. Section numbers are those of the Raft paper, or of the thesis where they say
+so.
 
 **Duties of the host**
 
-1. *Tick* it at a steady pace, and `step` every message that arrives for it. Ask `has_ready` after each batch
-   of calls, and take the `ready` if there is one.
-2. *Persist*: a Ready's snapshot, then its entries, then its hard state go to stable storage as one unit, units
-   in the order handed out; `must_sync` says whether to flush. New entries replace all from their first index.
+1. *Tick* it at a steady pace, and `step` every message that arrives for it. Ask `has_ready` after each
+   batch of calls, and take the `ready` if there is one.
+2. *Persist*: a Ready's snapshot, then its entries, then its hard state go to stable storage as one unit,
+   units in the order handed out; `must_sync` says whether to flush. New entries replace all from their
+   first index.
 3. *Send* `messages` and `commit_notices` at once, in order; `messages_after_append` only when the unit is
-   durable: they promise what was written. A careful host lets `MsgType.VOTE` wait like a promise. Messages may
-   be lost, doubled and reordered. Report what you know to be lost (`report_unreachable`), and of every
+   durable: they promise what was written. A careful host lets `MsgType.VOTE` wait like a promise. Messages
+   may be lost, doubled and reordered. Report what you know to be lost (`report_unreachable`), and of every
    snapshot whether it arrived (`report_snapshot`): until then nothing else goes to its receiver.
-4. *Apply* `committed_entries` in order, and say so. Entries that `confchange.decode` makes a change of are put
-   into force by `apply_conf_change` as well, and the `ConfState` it returns belongs into every later snapshot.
+4. *Apply* `committed_entries` in order, and say so. Entries that `confchange.decode` makes a change of are
+   put into force by `apply_conf_change` as well, and the `ConfState` it returns belongs into every later
+   snapshot.
 
 **Two forms.** Synchronous: do all of that for one Ready, then call `advance`, then take the next one.
-Asynchronous (`Config.async_storage_writes`): take Readys as they come. When a unit is durable, step those of
-its `messages_after_append` that are addressed to this replica, and send the others; when entries are applied,
-call `acknowledge_apply`. Committed entries are handed out here only once they are durable here. Both forms are
-one model: `advance` steps all acknowledgements together.
+Asynchronous (`Config.async_storage_writes`): take Readys as they come. When a unit is durable, step those
+of its `messages_after_append` that are addressed to this replica, and send the others; when entries are
+applied, call `acknowledge_apply`. Committed entries are handed out here only once they are durable here.
+Both forms are one model: `advance` steps all acknowledgements together.
 
 **After a crash** make a new `RawNode` from what is durable. The stored commit index must include
-`Config.applied`, what the state machine holds durably; what follows is handed out again. A unit that was not
-durable as a whole must be gone as a whole. Never come back under an id whose storage was lost: `CorruptLog`
-says that it was, and the replica must be set aside. A replica that only rests is put away by `export_state`
-and taken up by `from_state`, with the same storage.
+`Config.applied`, what the state machine holds durably; what follows is handed out again. A unit that was
+not durable as a whole must be gone as a whole. Never come back under an id whose storage was lost:
+`CorruptLog` says that it was, and the replica must be set aside. A replica that only rests is put away by
+`export_state` and taken up by `from_state`, with the same storage.
 
-**Proposals** have an `EntryId` on the leader. One counts when an entry of that term is applied at that index;
-another term there means that it is lost. A follower passes proposals on and hears no more of them, so a host
-that forwards does it by its own messages to the leader's host: with an id inside the data by which it knows
-its entry again, and with the leader's host answering `ProposalDropped`, because messages get lost, too. Set
-`Config.disable_proposal_forwarding` then. Never propose again what may yet be applied, unless that is harmless.
+**Proposals** have an `EntryId` on the leader. One counts when an entry of that term is applied at that
+index; another term there means that it is lost. A follower passes proposals on and hears no more of them,
+so a host that forwards does it by its own messages to the leader's host: with an id inside the data by
+which it knows its entry again, and with the leader's host answering `ProposalDropped`, because messages get
+lost, too. Set `Config.disable_proposal_forwarding` then. Never propose again what may yet be applied,
+unless that is harmless.
 
-**Reads.** `read_index` with a context of your own; when `Ready.read_states` names it, wait until its index is
-applied, then read. `Ready.dropped_reads` names what will not be answered. Both may be lost with a message
-between replicas: ask again, under a new context, after an election timeout.
+**Reads.** `read_index` with a context of your own; when `Ready.read_states` names it, wait until its index
+is applied, then read. `Ready.dropped_reads` names what will not be answered. Both may be lost with a
+message between replicas: ask again, under a new context, after an election timeout.
 
-**Snapshots.** The storage serves one on request, or raises `SnapshotTemporarilyUnavailable` and is asked again.
-It may compact the log up to any applied index at any time; who needs more than is left gets a snapshot.
+**Snapshots.** The storage serves one on request, or raises `SnapshotTemporarilyUnavailable` and is asked
+again. It may compact the log up to any applied index at any time; who needs more than is left gets a
+snapshot.
 
-**Configuration changes.** One at a time: the leader puts an empty entry in the place of any other, and names it
-in `Ready.refusals`. Several changes at once go through a joint configuration, which the leader leaves by itself
-unless told otherwise. A newcomer starts with an empty storage and is sent a snapshot, which it takes only if it
-is named there: serve one from after the change. So a group is born at a snapshot point (index 1) and not at an
-empty log. Replica ids are never used again.
+**Configuration changes.** One at a time: the leader puts an empty entry in the place of any other, and
+names it in `Ready.refusals`. Several changes at once go through a joint configuration, which the leader
+leaves by itself unless told otherwise. A newcomer starts with an empty storage and is sent a snapshot,
+which it takes only if it is named there: serve one from after the change. So a group is born at a snapshot
+point (index 1) and not at an empty log. Replica ids are never used again.
 
-**Limits** are in `Config`. Proposals beyond `max_uncommitted_size` (those without data always pass) and reads
-beyond `max_pending_reads` are refused, appends per follower and what is handed out to be applied wait. Votes,
-acknowledgements and notices are kept for members only. Whatever else a Ready holds is what came of the calls
-since the last one: take it after a bounded number of calls.
+**Limits** are in `Config`. Proposals beyond `max_uncommitted_size` (those without data always pass) and
+reads beyond `max_pending_reads` are refused, appends per follower and what is handed out to be applied
+wait. Votes, acknowledgements and notices are kept for members only. Whatever else a Ready holds is what
+came of the calls since the last one: take it after a bounded number of calls.
 
-**Errors** are those of `errors`. Anything but `CorruptLog` leaves the replica as it was: drop a bad message,
-mend the caller. `CorruptLog` and `AssertionError` (a bug here; never run with ``-O``) are for this replica
-only, which must stop; an error of your storage is to be treated likewise. One thread at a time may use a
-replica. Nothing is shared between replicas, and with equal calls and `Config.random` they do the same.
+**Errors** are those of `errors`. Anything but `CorruptLog` leaves the replica as it was: drop a bad
+message, mend the caller. `CorruptLog` and `AssertionError` (a bug here; never run with ``-O``) are for this
+replica only, which must stop; an error that your storage causes is to be treated likewise. One thread at a time may
+use a replica. Nothing is shared between replicas, and with equal calls and `Config.random` they do the
+same.
 
 A group in memory, in the synchronous form, on a network that may lose what it likes:
 
@@ -134,9 +140,9 @@ ConfState(voters=(2, 3, 4), voters_outgoing=(), learners=(), learners_next=(), a
 >>> applied[4]
 [b'first']
 
-Where to read on: `ready` (the work), `dispatch` (which handler a message meets), `follower`, `candidate` and
-`leader` (the handlers), `log`, `progress`, `quorum` and `membership` (what they reckon with), `validity` (what
-is refused), `invariants` (what always holds).
+Where to read on: `ready` (the work), `dispatch` (which handler a message meets), `follower`, `candidate`
+and `leader` (the handlers), `log`, `progress`, `quorum` and `membership` (what they reckon with),
+`validity` (what is refused), `invariants` (what always holds).
 """
 
 from .confchange import Change, ChangeType, ConfChange, Transition
