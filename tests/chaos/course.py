@@ -133,7 +133,7 @@ class Course:
             stack.push_async_callback(node.close)
         await self._proxy.start()
         stack.push_async_callback(self._proxy.close)
-        self._faults = ProcessFaults(self._nodes, self._start, self._complain)
+        self._faults = ProcessFaults(self._proxy, self._nodes, self._start, self._complain)
 
     async def _start_all(self) -> None:
         await asyncio.gather(*map(self._start, self._nodes.values()))

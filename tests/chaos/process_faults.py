@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Final, Protocol
 
+from .network_faults import imposed
 from .nodes import Node, NodeFailed
+from .proxy import Proxy
 from .schedule import Fault
+from .weather import Cut, Weather
 
 REFUSED_S: Final = 60.0
 """Within it a wiped node must be refused; partitions may come in its way."""
+DEAF_S: Final = 0.6
 FULL: Final = frozenset({"DiskFull", "StorageFailed"})
 """Errors with which a full disk may stop a node; where a limit stands in for one, writes just fail."""
 
@@ -26,8 +30,11 @@ class Start(Protocol):
 class ProcessFaults:
     """Carries faults out on the nodes."""
 
-    def __init__(self, nodes: Mapping[int, Node], start: Start, complain: Callable[[str], None]) -> None:
+    def __init__(
+        self, proxy: Proxy, nodes: Mapping[int, Node], start: Start, complain: Callable[[str], None]
+    ) -> None:
         """``complain`` hears of broken promises."""
+        self._proxy = proxy
         self._nodes = nodes
         self._start = start
         self._complain = complain
@@ -88,6 +95,13 @@ class ProcessFaults:
             node.signal(signal.SIGCONT)
 
     _pause_long = _pause_short
+
+    async def _pause_cut(self, node: Node, fault: Fault) -> None:
+        """When the node wakes, it hears of clients long before it hears that another one leads."""
+        around = [direction for direction in self._proxy.links if node.number in direction]
+        with imposed(self._proxy, around, Weather(cut=Cut.STALL)):
+            await self._pause_short(node, fault)
+            await asyncio.sleep(DEAF_S)  # sleep: long enough to be asked, too short to notice
 
     async def _wipe(self, node: Node, fault: Fault) -> None:
         """A node that comes back with an empty directory must be refused, and stop."""

@@ -11,13 +11,16 @@ from functools import reduce
 from operator import add
 from typing import Final
 
+from multiraft.engine.transport.kinds import FrameKind
 from multiraft.native.errors import BadFrame
 
-from .weather import CALM, Cut, Fates, Frame, FrameCutter, Tally, Weather, combined
+from .weather import CALM, Cut, Delivery, Fates, Frame, FrameCutter, Tally, Weather, combined
 
 HELD_BYTES: Final = 1 << 20
 """Under way in one direction of one connection; beyond that nothing more is read, as in a socket."""
 READ_BYTES: Final = 1 << 16
+NOTICE_S: Final = 6.0
+"""Within it a node has read what it was sent, however it was paused, and ended the connection if need be."""
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which closing a socket resets the connection."""
 HOST: Final = "127.0.0.1"
@@ -70,17 +73,21 @@ class Pump:
         self._link = link
         self._reader = reader
         self._writer = writer
+        self._clock = asyncio.get_running_loop().time
         self._cutter = FrameCutter()
         self._fates = Fates(link.random, link.tally)
-        self._under_way: list[tuple[float, int, bytes]] = []
+        self._under_way: list[tuple[float, int, Delivery]] = []
         self._numbers = itertools.count()
         self._held = 0
         self._ended = False
         self._moved = asyncio.Event()
         self.tearing = False
         """Whether the next frame is cut in the middle, and the connection then reset."""
-        self.damaged = False
-        """Whether a frame that passed was damaged: the receiver must not go on with this connection."""
+        self.damaged_at = float("inf")
+        """When the first damaged frame was delivered: its receiver must end the connection."""
+        self.spoke_at = float("-inf")
+        """When the sender last said something; not known once it had to wait for us."""
+        self.waited = False
 
     async def run(self) -> None:
         """Carry frames until the sender has ended its side and everything has arrived."""
@@ -89,22 +96,23 @@ class Pump:
             tasks.create_task(self._write())
 
     async def _read(self) -> None:
-        clock = asyncio.get_running_loop().time
         while data := await self._reader.read(READ_BYTES):
             for frame in self._cutter.feed(data):
-                self._accept(frame, clock())
+                self._accept(frame)
             self._move()
             while self._held > HELD_BYTES:
+                self.waited = True
                 await self._moved.wait()
         self._ended = True
         self._move()
 
-    def _accept(self, frame: Frame, now: float) -> None:
-        damaged = self._link.tally.damaged
+    def _accept(self, frame: Frame) -> None:
+        now = self._clock()
+        if frame.kind != FrameKind.REFUSED:
+            self.spoke_at = now
         for delivery in self._fates.deliveries(self._link.weather, frame, now):
-            heapq.heappush(self._under_way, (delivery.at, next(self._numbers), delivery.data))
+            heapq.heappush(self._under_way, (delivery.at, next(self._numbers), delivery))
             self._held += len(delivery.data)
-        self.damaged |= self._link.tally.damaged > damaged
 
     async def _write(self) -> None:
         while True:
@@ -114,18 +122,19 @@ class Pump:
                     break
                 await self._moved.wait()
                 continue
-            at, _, data = self._under_way[0]
-            wait = at - asyncio.get_running_loop().time()
+            delivery = self._under_way[0][2]
+            wait = delivery.at - self._clock()
             if wait > 0:
                 await self._move_within(wait)
                 continue
             heapq.heappop(self._under_way)
-            await self._deliver(data)
-            self._held -= len(data)
+            await self._deliver(delivery)
+            self._held -= len(delivery.data)
             self._move()
         self._writer.write_eof()
 
-    async def _deliver(self, data: bytes) -> None:
+    async def _deliver(self, delivery: Delivery) -> None:
+        data = delivery.data
         rate = self._link.weather.rate
         if rate < float("inf"):
             await self._link.change(len(data) / rate)
@@ -135,6 +144,8 @@ class Pump:
             raise ConnectionResetError("torn in the middle of a frame")
         self._writer.write(data)
         await self._writer.drain()
+        if delivery.damaged:
+            self.damaged_at = min(self.damaged_at, self._clock())
 
     async def _move_within(self, patience: float) -> None:
         """Wait for a frame that may come earlier than those under way."""
@@ -179,9 +190,12 @@ class Pipe:
             self._reset()
 
     @property
-    def damaged(self) -> bool:
-        """Whether a damaged frame has passed."""
-        return any(pump.damaged for pump in self._pumps)
+    def outlived_damage(self) -> bool:
+        """Whether a node still spoke long after it was sent a damaged frame."""
+        for one, other in itertools.permutations(self._pumps, 2):
+            if other.spoke_at > one.damaged_at + NOTICE_S and not other.waited:
+                return True
+        return False
 
     def tear(self) -> None:
         """Cut the next frame of either direction in two, and reset."""
@@ -213,6 +227,7 @@ class Proxy:
         }
         self._servers: dict[frozenset[int], asyncio.Server] = {}
         self._pipes: dict[Pipe, tuple[frozenset[int], asyncio.Task[None]]] = {}
+        self._accepted: set[str] = set()
         self.resets = 0
 
     async def start(self) -> None:
@@ -241,12 +256,10 @@ class Proxy:
         return list(self._servers)
 
     def accepted_damage(self) -> list[str]:
-        """Connections that live on although a damaged frame has passed."""
-        return [
-            f"the connection of nodes {' and '.join(map(str, sorted(pair)))} outlived a damaged frame"
-            for pipe, (pair, _) in self._pipes.items()
-            if pipe.damaged
-        ]
+        """Connections that a node went on with although it had been sent a damaged frame."""
+        for pipe, (pair, _) in self._pipes.items():
+            self._judge(pipe, pair)
+        return sorted(self._accepted)
 
     def tally(self) -> Tally:
         """The fates of all frames so far."""
@@ -261,6 +274,11 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _judge(self, pipe: Pipe, pair: frozenset[int]) -> None:
+        if pipe.outlived_damage:
+            one, two = sorted(pair)
+            self._accepted.add(f"a connection of nodes {one} and {two} outlived a damaged frame")
+
     def _acceptor(self, low: int, high: int):
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             pipe = Pipe(self.links, high, low, self._ports[low])
@@ -272,6 +290,6 @@ class Proxy:
             except asyncio.CancelledError:
                 pass  # reset on purpose; the streams module would report it
             finally:
-                del self._pipes[pipe]
+                self._judge(pipe, self._pipes.pop(pipe)[0])
 
         return accepted

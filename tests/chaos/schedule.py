@@ -98,9 +98,10 @@ def _cut(kind: str, choose: Callable[[Random, Sequence[int]], tuple[Direction, .
 
 
 def _reset(random: Random, nodes: Sequence[int], at: float) -> Fault:
-    """Connections are reset, one or all of them; the variant: in the middle of a frame."""
+    """Connections are reset, one or all of them, again and again; the variant: in the middle of a frame."""
     directions = random.choice([_all, _around, _single])(random, nodes)
-    return Fault(at, "reset", (), 0.0, directions, variant=random.random() < 0.5)
+    seconds = random.choice([0.0, random.uniform(1.0, 4.0)])
+    return Fault(at, "reset", (), seconds, directions, variant=random.random() < 0.5)
 
 
 def _all(random: Random, nodes: Sequence[int]) -> tuple[Direction, ...]:
@@ -145,7 +146,7 @@ NETWORK: Final[Mapping[str, Maker]] = {
     "reorder": _network("reorder", lambda random: Weather((0.0, random.uniform(0.01, 0.1)), ordered=False)),
     "loss": _network("loss", lambda random: Weather(loss=random.uniform(0.02, 0.4))),
     "repeat": _network("repeat", lambda random: Weather(repeat=random.uniform(0.1, 0.6))),
-    "damage": _network("damage", lambda random: Weather(damage=random.uniform(0.002, 0.02))),
+    "damage": _network("damage", lambda random: Weather(damage=random.uniform(0.005, 0.05))),
     "slow": _network("slow", lambda random: Weather(rate=random.uniform(10e3, 200e3))),
     "storm": _network("storm", _storm, 3.0, 8.0),
     "reset": _reset,
@@ -178,6 +179,7 @@ def _process_kinds(election_s: float) -> Mapping[str, Maker]:
         "restart": process("restart", 0.0, 1.0),
         "pause-short": process("pause-short", 0.05 * election_s, 0.5 * election_s),
         "pause-long": process("pause-long", 2 * election_s, 8 * election_s),
+        "pause-cut": process("pause-cut", 2 * election_s, 4 * election_s),
         "wipe": process("wipe", 0.0, 0.0),
         "disk-full": process("disk-full", 3.0, 5.0),
     }

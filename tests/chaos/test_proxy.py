@@ -7,6 +7,7 @@ import pytest
 
 from multiraft.engine.transport.kinds import FrameKind
 from multiraft.native.frames import seal
+from tests.chaos import proxy as proxy_module
 from tests.chaos.proxy import Proxy
 from tests.chaos.weather import Cut, Weather
 
@@ -168,17 +169,32 @@ def test_an_end_by_one_side_reaches_the_other_after_what_was_sent():
     run(work)
 
 
-def test_a_connection_that_outlives_a_damaged_frame_is_reported():
+@pytest.mark.parametrize(
+    ("kind", "reported"),
+    [
+        (FrameKind.MESSAGES, ["a connection of nodes 1 and 2 outlived a damaged frame"]),
+        (FrameKind.REFUSED, []),
+    ],
+)
+def test_who_goes_on_after_a_damaged_frame_is_reported(kind, reported, monkeypatch):
+    monkeypatch.setattr(proxy_module, "NOTICE_S", 0.0)
+
     async def work():
         async with proxied() as (proxy, connect):
             ends = await connect()
+            assert await carried(ends.back, [0])
             damage = Weather(damage=1.0)
             proxy.links[2, 1].impose(damage)
             write, reader = ends.there
             write(frame(1))
             assert await reader.readexactly(len(frame(1))) != frame(1)
-            assert proxy.accepted_damage() == ["the connection of nodes 1 and 2 outlived a damaged frame"]
+            assert proxy.accepted_damage() == []
+            answer = seal(kind, b"")
+            ends.back[0](answer)
+            assert await ends.back[1].readexactly(len(answer)) == answer
+            assert proxy.accepted_damage() == reported
             proxy.reset([PAIR], torn=False)
-            await until(lambda: not proxy.accepted_damage())
+            await asyncio.gather(ends.there[1].read(), return_exceptions=True)
+            assert proxy.accepted_damage() == reported
 
     run(work)

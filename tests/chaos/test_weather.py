@@ -39,7 +39,9 @@ def test_what_is_no_stream_of_frames_is_refused():
 
 def test_calm_weather_passes_everything_at_once_and_in_order():
     one, tally = fates()
-    assert [one.deliveries(CALM, frame, 5.0) for frame in FRAMES] == [[(5.0, frame.data)] for frame in FRAMES]
+    assert [one.deliveries(CALM, frame, 5.0) for frame in FRAMES] == [
+        [(5.0, frame.data, False)] for frame in FRAMES
+    ]
     assert tally == Tally(passed=len(FRAMES))
 
 
@@ -100,6 +102,7 @@ def test_every_damaged_frame_is_refused_by_a_node(seed):
     one, tally = fates(seed)
     (delivery,) = one.deliveries(Weather(damage=1.0), FRAMES[2], 0.0)
     assert delivery.data != FRAMES[2].data
+    assert delivery.damaged
     assert tally.damaged == 1
     reader = FrameReader()
     reader.admit(PEER_LIMITS)

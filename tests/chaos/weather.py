@@ -94,6 +94,7 @@ class Delivery(NamedTuple):
     at: float
     """On the clock of ``now``."""
     data: bytes
+    damaged: bool = False
 
 
 @dataclass
@@ -126,8 +127,8 @@ class Fates:
         if weather.cut is Cut.DROP or (weather.loss and chance() < weather.loss):
             tally.lost += 1
             return []
-        data = frame.data
-        if weather.damage and chance() < weather.damage:
+        data, damaged = frame.data, weather.damage > 0 and chance() < weather.damage
+        if damaged:
             tally.damaged += 1
             data = flip_bit(data, self._random.randrange(8 * len(data)))
         copies = 1
@@ -136,7 +137,7 @@ class Fates:
             copies = 2
         tally.passed += 1
         tally.snapshots += frame.kind == FrameKind.SNAPSHOT
-        return [Delivery(self._arrival(weather, frame, now), data) for _ in range(copies)]
+        return [Delivery(self._arrival(weather, frame, now), data, damaged) for _ in range(copies)]
 
     def _arrival(self, weather: Weather, frame: Frame, now: float) -> float:
         at = max(self._barrier, now + self._random.uniform(*weather.delay))
