@@ -2,9 +2,8 @@
 
 import ast
 import importlib
+import json
 import os
-import pickle
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ QUIETLY = ("-W", "ignore:Module already imported")
 class Coverage:
     """What one run of all tests showed: seconds by test, and the tests by file and line."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    seconds: dict[str, float] = field(default_factory=dict)
     tests: dict[str, dict[int, list[str]]] = field(default_factory=dict)
 
     def of(self, path: Path, line: int, slowest: float) -> list[str]:
@@ -59,7 +58,8 @@ class _Recorder:
         self.measurement.switch_context(item.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.result.seconds[report.nodeid] += report.duration
+        seconds = self.result.seconds
+        seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
 
 
 def measure(left_out: list[str]) -> Coverage:
@@ -68,20 +68,22 @@ def measure(left_out: list[str]) -> Coverage:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(pickle.dumps(_measured(left_out)))
-            pipe.flush()
-            os._exit(0)
+        with os.fdopen(writer, "w") as pipe:
+            json.dump(_measured(left_out), pipe)
+        os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        result = pickle.loads(pipe.read())
+    with os.fdopen(reader) as pipe:
+        seconds, tests = json.load(pipe)
     os.waitpid(child, 0)
-    if result is None:
+    if not seconds:
         raise SystemExit("the tests fail without any mutant")
-    return result
+    return Coverage(
+        seconds, {name: {int(line): found for line, found in lines.items()} for name, lines in tests.items()}
+    )
 
 
-def _measured(left_out: list[str]) -> Coverage | None:
+def _measured(left_out: list[str]) -> tuple[dict[str, float], dict[str, dict[int, list[str]]]]:
+    """The fields of a `Coverage`, empty if a test fails."""
     result = Coverage()
     measurement = importlib.import_module("coverage").Coverage(
         data_file=None, config_file=False, include=[f"{ROOT}/raft/*"]
@@ -91,10 +93,8 @@ def _measured(left_out: list[str]) -> Coverage | None:
     status = pytest.main([*OPTIONS, *ignored, TESTS], plugins=[_Recorder(measurement, result)])
     measurement.stop()
     data = measurement.get_data()
-    for file in data.measured_files():
-        result.tests[Path(file).name] = data.contexts_by_lineno(file)
-    result.seconds = dict(result.seconds)
-    return None if status else result
+    tests = {Path(file).name: data.contexts_by_lineno(file) for file in data.measured_files()}
+    return ({}, {}) if status else (result.seconds, tests)
 
 
 def annotated(source: str) -> Iterator[ast.expr]:

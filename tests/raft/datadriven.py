@@ -66,7 +66,8 @@ def parse_arguments(text: str) -> list[tuple[str, list[str]]]:
 
 def _parse_list(text: str) -> tuple[list[str], str]:
     """The values up to the parenthesis that closes the list, and the text behind it."""
-    depth, start, values = 1, 0, []
+    values: list[str] = []
+    depth, start = 1, 0
     for end, character in enumerate(text):
         depth += {"(": 1, ")": -1}.get(character, 0)
         if depth == 0 or (depth == 1 and character == ","):

@@ -45,7 +45,7 @@ class Mutant(NamedTuple):
         """The module with the change."""
         operator = importlib.import_module("cosmic_ray.plugins").get_operator(self.operator)()
         mutating = importlib.import_module("cosmic_ray.mutating")
-        return mutating.mutate_code((ROOT / self.module).read_text(), operator, self.occurrence)
+        return str(mutating.mutate_code((ROOT / self.module).read_text(), operator, self.occurrence))
 
     def diff(self) -> str:
         """The changed lines."""
@@ -127,13 +127,15 @@ def survives(module: str, text: str, tests: list[str]) -> bool:
 
 
 def judged(mutant: Mutant, coverage: Coverage) -> bool:
-    """Whether a mutant survives the tests of its module and the scenarios, and then all others."""
+    """Whether a mutant survives the tests of its module, then the scenarios, and then all others."""
     tests = coverage.of(ROOT / mutant.module, mutant.line, SETTINGS["slowest"])
-    near = (f"test_{Path(mutant.module).stem}.py", "test_scenarios.py")
-    first = [test for test in tests if any(name in test for name in near)]
-    others = [test for test in tests if test not in first]
     text = mutant.source()
-    return all(survives(mutant.module, text, part) for part in (first, others) if part)
+    for name in (f"test_{Path(mutant.module).stem}.py", "test_scenarios.py", ""):
+        part = [test for test in tests if name in test]
+        if part and not survives(mutant.module, text, part):
+            return False
+        tests = [test for test in tests if name not in test]
+    return True
 
 
 def prove(coverage: Coverage) -> None:
