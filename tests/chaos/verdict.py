@@ -96,7 +96,7 @@ async def compare_replicas(addresses: Collection[str], ranges: Collection[bytes]
     deadline = time.monotonic() + PATIENCE_S
     while True:
         found = await insist(lambda: replicas(addresses), deadline)
-        wrong = [text for start, ones in found.items() if (text := _difference(start, ones, copies))]
+        wrong = [text for start, ones in found.items() if (text := difference(start, ones, copies))]
         missing = {start.hex() for start in ranges} - set(found)
         wrong += [f"the range from {bytes.fromhex(start)!r} is gone" for start in sorted(missing)]
         if not wrong or time.monotonic() > deadline:
@@ -114,7 +114,7 @@ async def replicas(addresses: Collection[str]) -> Replicas:
     return found
 
 
-def _difference(start: str, found: Sequence[Sequence[int]], copies: int) -> str | None:
+def difference(start: str, found: Sequence[Sequence[int]], copies: int) -> str | None:
     name = f"the range from {bytes.fromhex(start)!r}"
     if len(found) != copies:
         return f"{name} has {len(found)} replicas, not {copies}"
