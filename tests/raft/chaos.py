@@ -29,15 +29,16 @@ from tests.raft.judge import Judge
 VOTE_REQUESTS = (MsgType.VOTE, MsgType.PRE_VOTE)
 UNDER_WAY_MAX = 300
 DISTURBANCES = {
-    "heal": 0.3,
+    "heal": 0.12,
     "cut off": 0.1,
     "cut a link": 0.1,
     "part": 0.1,
+    "fork": 0.15,
     "restart": 0.2,
     "checkpoint": 0.2,
     "rest": 0.05,
     "force election": 0.05,
-    "campaign": 0.03,
+    "campaign": 0.1,
     "transfer": 0.1,
     "forget": 0.03,
     "unreachable": 0.03,
@@ -95,7 +96,7 @@ class Chaos:
             self._finish_work(host)
         elif draw < 0.91:
             host.do("tick")
-        elif draw < 0.985 and self.faults:
+        elif draw < 0.97 and self.faults:
             self._ask(self._leader_or(host))
         elif self.faults:
             self._disturb(self._leader_or(host))
@@ -266,6 +267,7 @@ class Chaos:
             "cut off": lambda: self._cut_off(host.id),
             "cut a link": lambda: self.cut.add((host.id, other)),
             "part": self._part,
+            "fork": lambda: self._fork(host),
             "restart": lambda: self._restart(host),
             "checkpoint": lambda: host.checkpoint(self.random),
             "rest": host.rest,
@@ -284,6 +286,15 @@ class Chaos:
 
     def _part(self) -> None:
         self._cut_off(*self.random.sample(list(self.hosts), self.random.randint(1, len(self.hosts) - 1)))
+
+    def _fork(self, host: Host) -> None:
+        """Make logs diverge: what is proposed here reaches nobody, and others elect a leader of their own."""
+        self._cut_off(host.id)
+        for _ in range(self.random.randint(1, 4)):
+            self._propose(host)
+        rival = self.hosts[self.random.choice([id_ for id_ in self.hosts if id_ != host.id])]
+        rival.do("forget_leader")
+        rival.do("campaign")
 
     # -- the end ------------------------------------------------------------------------------------------
 

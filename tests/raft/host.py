@@ -107,6 +107,7 @@ class Host:
     applying: list[list[Entry]] = field(default_factory=list)
     restarts: int = 0
     installed: int = 0
+    replaced: int = 0
 
     def __post_init__(self) -> None:
         self.start()
@@ -149,6 +150,7 @@ class Host:
 
     def write(self, ready: Ready) -> None:
         """Write a Ready; its messages after the append are due then."""
+        self.replaced += bool(ready.entries) and ready.entries[0].index <= self.disk.last_index()
         self.disk.write(ready)
         if ready.snapshot is not None:
             self.machine = self.disk.current = ready.snapshot

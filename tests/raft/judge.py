@@ -157,11 +157,11 @@ class Judge:
             self._votes(replica, m.term, m.to, state)
         elif m.type is MsgType.APP_RESP and not m.reject and m.index > self.base:
             assert state.term >= m.term, f"{replica.id} agrees in term {m.term}, durable is {state.term}"
-            held = self.committed.get(m.index)
+            # What a later leader has replaced in the same batch is promised to an earlier one in vain, and
+            # harmlessly: it cannot be committed, because whoever elected the later one did not hold it.
             terms = [term for term, index in self.known if index == m.index]
-            assert held or any(replica.disk.holds(term, m.index) for term in terms), (
-                f"{replica.id} agrees up to {m.index}, which is not durable"
-            )
+            held = m.index in self.committed or any(replica.disk.holds(term, m.index) for term in terms)
+            assert held or state.term > m.term, f"{replica.id} agrees up to {m.index}, which is not durable"
 
     def appends_sent(self, m: Message) -> None:
         """No leader tells of a commit or of an entry that is not."""
