@@ -41,6 +41,7 @@ from multiraft.raft.describe import (
         (b'a"b\\c', r'"a\"b\\c"'),
         (b"\n\t\x00\x7f", r'"\n\t\x00\x7f"'),
         ("café".encode(), '"café"'),
+        ("\x80".encode(), r'"\u0080"'),
         (b"\xff\xfe", r'"\xff\xfe"'),
         ("\u200b\U000e0001".encode(), r'"\u200b\U000e0001"'),
     ],

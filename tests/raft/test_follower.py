@@ -1,6 +1,11 @@
-"""What followers do with snapshots that they do not need, and with what is not meant for a follower."""
+"""What followers do with snapshots they do not need, with proposals, and with what is not meant for them."""
+
+import pytest
 
 from multiraft.raft import (
+    Change,
+    ChangeType,
+    ConfChange,
     ConfState,
     Message,
     MsgType,
@@ -8,7 +13,7 @@ from multiraft.raft import (
     Snapshot,
 )
 from multiraft.raft.follower import restore_snapshot
-from tests.raft.harness import handle, lead, replica, storage_with
+from tests.raft.harness import drain, handle, lead, replica, storage_with
 
 MEMBERS = ConfState((1, 2, 3))
 
@@ -38,3 +43,25 @@ def test_whoever_does_not_follow_steps_aside_for_a_snapshot():
     assert not restore_snapshot(raw.raft, Snapshot(9, term, MEMBERS))
     assert (raw.raft.role, raw.raft.term, raw.raft.lead) == (Role.FOLLOWER, term + 1, 0)
     assert (raw.raft.log.last_index(), raw.raft.log.unstable.snapshot) == (last, None)
+
+
+@pytest.mark.parametrize("v1", [False, True])
+def test_change_that_is_passed_on_has_no_place_in_the_log_yet(v1: bool):
+    raw = replica()
+    raw.step(Message(MsgType.HEARTBEAT, 1, 2, 1))
+    drain(raw)
+    raw.propose_conf_change(ConfChange((Change(ChangeType.ADD_LEARNER, 4),)), v1=v1)
+    [passed_on] = drain(raw)
+    assert (passed_on.type, passed_on.to, passed_on.term) == (MsgType.PROP, 2, 0)
+    [entry] = passed_on.entries
+    assert (entry.term, entry.index) == (0, 0)
+
+
+@pytest.mark.parametrize("pre_vote", [False, True])
+def test_whoever_does_not_lead_sends_nothing_to_a_new_member(pre_vote: bool):
+    raw = replica(pre_vote=pre_vote)
+    raw.campaign()
+    drain(raw)
+    raw.apply_conf_change(ConfChange((Change(ChangeType.ADD_LEARNER, 4),)))
+    assert raw.raft.role is not Role.LEADER
+    assert drain(raw) == []

@@ -51,6 +51,14 @@ def test_postponed_reads_are_bounded():
         contexts(raw, 4, 4)
 
 
+def test_reads_count_whatever_has_become_of_them():
+    raw = limited()
+    contexts(raw, 1, 2)
+    confirm(raw, b"read 1")
+    become_follower(raw.raft, raw.raft.term + 1, NO_REPLICA)
+    assert (len(raw.raft.read_states), len(raw.raft.dropped_reads), raw.raft.waiting_reads()) == (1, 1, 2)
+
+
 def test_reads_that_nobody_fetches_are_bounded():
     """Answered and dropped ones too, until the host takes a Ready."""
     raw = replica(max_pending_reads=3)
