@@ -60,9 +60,9 @@ came of the calls since the last one: take it after a bounded number of calls.
 
 **Errors** are those of `errors`. Anything but `CorruptLog` leaves the replica as it was: drop a bad
 message, mend the caller. `CorruptLog` and `AssertionError` (a bug here; never run with ``-O``) are for this
-replica only, which must stop; an error that your storage causes is to be treated likewise. One thread at a time may
-use a replica. Nothing is shared between replicas, and with equal calls and `Config.random` they do the
-same.
+replica only, which must stop; an error that your storage causes is to be treated likewise. One thread at a
+time may use a replica. Nothing is shared between replicas, and with equal calls and `Config.random` they do
+the same.
 
 A group in memory, in the synchronous form, on a network that may lose what it likes:
 
