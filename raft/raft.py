@@ -36,9 +36,9 @@ class Raft:
     lead_transferee: to whom leadership is being handed over, or NO_REPLICA.
     messages: may leave at once. after_append: may leave when everything unstable so far is durable.
 
-    What bounds the queues: reads of all kinds `Config.max_pending_reads`; commits_to_tell and votes the number
-    of members; messages, after_append and refusals the calls that the host makes between two Readys; what is
-    unstable `Config.max_uncommitted_size` on a leader, and its window and message size on a follower.
+    What bounds the queues: reads of all kinds `Config.max_pending_reads`; commits_to_tell and votes the
+    number of members; messages, after_append and refusals the calls between two Readys; what is unstable
+    `Config.max_uncommitted_size` on a leader, and its window and message size on a follower.
     """
 
     __slots__ = (
