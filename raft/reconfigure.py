@@ -28,8 +28,6 @@ def _lead_on(raft: Raft) -> None:
         if raft.config.step_down_on_removal:
             role.become_follower(raft, raft.term, NO_REPLICA)
         return
-    if not tracker.conf.voters:
-        return
     # A smaller quorum may hold entries that the larger one did not, and may have confirmed reads.
     if replication.maybe_commit(raft):
         replication.broadcast_commit(raft)

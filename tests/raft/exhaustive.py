@@ -88,7 +88,8 @@ class Search:
     def __init__(self, bounds: Bounds, change: ConfChange = REMOVE_3) -> None:
         self.bounds = bounds
         self.cells = Cells(bounds, change)
-        self.networks, self.ghosts, self.budgets, self.faces = Numbers(), Numbers(), Numbers(), {}
+        self.networks, self.ghosts, self.budgets = Numbers(), Numbers(), Numbers()
+        self.faces: dict[int, Face] = {}
         self.full = Budget(
             bounds.proposals, bounds.changes, bounds.crashes, bounds.campaigns, bounds.beats, bounds.doubles
         )
