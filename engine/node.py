@@ -331,10 +331,14 @@ class Node:
         for replica, entries in turn.to_apply:
             if self._running.get(replica.group) is not replica:
                 continue
-            if entries and replica.quarantine is None:
-                replica.apply(entries, answers)
-                self._flusher.note_applied(replica)
-            replica.serve_reads(answers)
+            try:
+                if entries and replica.quarantine is None:
+                    replica.apply(entries, answers)
+                    self._flusher.note_applied(replica)
+                replica.serve_reads(answers)
+            except Corruption as error:
+                self._delivery.fence(turn, replica, error)
+                continue
             if replica.raw.has_ready():
                 self._activate(replica)
 

@@ -15,7 +15,7 @@ from ..raft.ready import Ready
 from ..raft.state import ConfState, HardState, Role, Snapshot
 from .compaction import LogSize, cut_index
 from .config import EngineConfig
-from .errors import Error, NotLeader, Quarantined, SnapshotTooLarge
+from .errors import Corruption, Error, NotLeader, Quarantined, SnapshotTooLarge
 from .logstore.port import Birth, GroupLog, GroupWrite
 from .pending import Answer, PendingProposals, PendingReads
 from .runs import Runs
@@ -183,12 +183,17 @@ class Replica:
         """Apply committed entries and answer who waits for them.
 
         An exception from the machine quarantines this replica's apply; it goes on voting and replicating.
+
+        Raises:
+            Corruption: the state here is damaged, and peers hold it whole.
         """
         commands = [entry.data for entry in entries if entry.data and entry.type is EntryType.NORMAL]
         try:
             results = self.machine.apply(commands) if commands else []
-        except Exception as error:  # noqa: BLE001 # whatever a machine raises harms its own group only
+        except Exception as error:  # whatever a machine raises harms its own group only
             self._quarantine(entries[0].index, error, answers)
+            if isinstance(error, Corruption) and not self.is_alone:
+                raise
             return
         self.commands_applied += len(commands)
         if len(self.proposals):
@@ -214,8 +219,17 @@ class Replica:
             self._state.set_applied(self.group, self.applied)
 
     def serve_reads(self, answers: list[Answer]) -> None:
-        """Answer the confirmed reads whose index is applied."""
+        """Answer the confirmed reads whose index is applied.
+
+        Raises:
+            Corruption: one of them has met damage, and been told; peers hold the state whole.
+        """
+        first = len(answers)
         self.reads.serve(self.applied.index, self.machine, answers)
+        if len(answers) > first and not self.is_alone:
+            for answer in answers[first:]:
+                if isinstance(answer.value, Corruption):
+                    raise answer.value.with_traceback(None)
 
     def _quarantine(self, index: int, error: Exception, answers: list[Answer]) -> None:
         # Some of the commands may have changed the state: no index of the log has it, so neither the disk
