@@ -48,6 +48,7 @@ class Faults:
             process = cluster.processes.get(node)
             if process is not None:
                 process.mount.tear_share = 0.0
+                process.loop.resume()
                 process.loop.set_rate(1.0)
         cluster.tear_share, cluster.healed = 0.0, True
         cluster.end_impostors()

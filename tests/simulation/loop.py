@@ -134,6 +134,11 @@ class NodeLoop:
             self._armed = None
             self._arm_next()
 
+    def resume(self) -> None:
+        """A pause is over before its time."""
+        self._free_at = self.world.now
+        self._rearm()
+
     def set_rate(self, rate: float) -> None:
         """Its clock goes faster or slower from now on."""
         self._clock, self._since, self._rate = self.time(), self.world.now, rate

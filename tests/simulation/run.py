@@ -20,6 +20,8 @@ from .workload import Caller, Workload, range_of
 
 BOOT_S = 20.0
 """Virtual seconds in which a cluster without faults has come together."""
+RECONNECT_S = 12.0
+"""Virtual seconds in which nodes have found each other again: a hello may take five, a dialer waits two."""
 SETTLE_S = 40.0
 """Virtual seconds after the last fault in which everything has to work and to agree."""
 PROBED = 8
@@ -68,6 +70,7 @@ class Simulation:
         self.world.run(self.world.now + self.plan.seconds)
         self.faults.heal()
         self.cluster.note(0, "heals")
+        self._until(self._is_connected, RECONNECT_S, "nodes do not find each other")
         self.world.check(self.watch.healed, self.world.now)
         self._settle()
         self._probe()
@@ -83,6 +86,15 @@ class Simulation:
         self._until(self._is_joined, BOOT_S, "nodes do not join")
         if self.plan.at_first:
             self._create(range(self.plan.at_first))
+
+    def _is_connected(self) -> bool:
+        """Whether every node that must be there reaches all the others; dialers may have waited a little."""
+        whole = [node for node in self.cluster.expected if node not in self.cluster.excused]
+        engines = self.cluster.engines
+        return all(
+            node in engines and {*whole} <= {node, *engines[node].assembly.transport.connected()}
+            for node in whole
+        )
 
     def _is_joined(self) -> bool:
         return all(len(engine.directory.nodes) == self.plan.nodes for engine in self.cluster.engines.values())
