@@ -111,7 +111,8 @@ def results(options: argparse.Namespace) -> Iterator[Result]:
 
 def explain(options: argparse.Namespace, result: Result) -> None:
     """How to see it again, and what happened last."""
-    lines = ["", *result.trace, "", f"{replay(options, result.plan.seed)} --trace"]
+    assert result.violation is not None
+    lines = ["", *result.trace, "", result.violation.where, f"{replay(options, result.plan.seed)} --trace"]
     lines += [repr(result.plan), f"hash {result.digest}", f"violated: {result.violation}"]
     print("\n".join(lines), file=sys.stderr)
 

@@ -3,10 +3,12 @@
 import gc
 import logging
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from multiraft.engine.replica import SYSTEM_GROUP
 
@@ -28,6 +30,25 @@ PROBED = 8
 """Ranges, at most, that are written and read once more at the end."""
 
 
+class Failure(NamedTuple):
+    """What went wrong."""
+
+    kind: str
+    """The checker that objects, or the class of the error."""
+    text: str
+    where: str
+    """The traceback."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def failure_of(error: BaseException) -> Failure:
+    """An error as plain text, which can be sent from process to process."""
+    kind = error.checker if isinstance(error, Violation) else type(error).__name__
+    return Failure(kind, str(error) or repr(error), "".join(traceback.format_exception(error, limit=-12)))
+
+
 @dataclass
 class Result:
     """What a run came to."""
@@ -42,7 +63,7 @@ class Result:
     commits: int
     snapshots: int
     groups: int
-    violation: BaseException | None
+    violation: Failure | None
     trace: list[str]
 
 
@@ -220,11 +241,11 @@ def simulate(plan: Plan, last: int = 200) -> Result:
     began = time.process_time()
     with quiet():
         simulation = Simulation(plan)
-        violation: BaseException | None = None
+        violation: Failure | None = None
         try:
             simulation.run()
         except Exception as error:  # noqa: BLE001 - every way of failing counts
-            violation = error
+            violation = failure_of(error)
         cluster, tally = simulation.cluster, simulation.cluster.tally
         result = Result(
             plan=plan,

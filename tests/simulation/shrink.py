@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from .plan import Plan
-from .run import simulate
+from .run import Failure, simulate
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Shrunk:
     """Numbers of the faults that it does without."""
     steps: set[int]
     """Numbers of the operations, likewise."""
-    violation: BaseException
+    violation: Failure
 
 
 def shrink(plan: Plan, tell: Callable[[str], None]) -> Shrunk | None:
@@ -62,16 +62,12 @@ def _try(
     if len(smaller.faults) + len(smaller.steps) == len(shrunk.plan.faults) + len(shrunk.plan.steps):
         return
     violation = simulate(smaller).violation
-    if violation is None or _kind(violation) != _kind(shrunk.violation):
+    if violation is None or violation.kind != shrunk.violation.kind:
         return
     shrunk.plan, shrunk.violation = smaller, violation
     shrunk.faults.update(faults)
     shrunk.steps.update(steps)
     tell(f"{len(smaller.faults)} faults, {len(smaller.steps)} operations")
-
-
-def _kind(violation: BaseException) -> object:
-    return getattr(violation, "checker", type(violation))
 
 
 def spans(numbers: Iterable[int]) -> str:
