@@ -354,5 +354,6 @@ DAMAGES = [
     Damage(leader, appended(index=1, log_term=0), "append behind 1, of term 0"),
     Damage(leader, appended(commit=9), "append with commit 9"),
     Damage(leader, appended(Entry(1, 3)), "entry 3 sent as 2"),
+    Damage(leader, appended(Entry(1, 1)), "entry 1 sent as 2"),
     Damage(leader, appended(Entry(2, 2)), "entry 2 of term 2 behind term 1"),
 ]

@@ -6,6 +6,7 @@ from multiraft.raft import (
     DroppedRead,
     Message,
     MsgType,
+    ProposalDropped,
     RawNode,
     ReadDropped,
     ReadDropReason,
@@ -178,3 +179,13 @@ def test_commit_notices_replace_each_other():
         handle(raw)
         raw.step(Message(MsgType.APP_RESP, 1, 2, 1, index=last.index))
     assert len(raw.raft.commits_to_tell) <= 2
+
+
+@pytest.mark.parametrize(("limit", "taken"), [(5, 1), (6, 2), (8, 2), (9, 3)])
+def test_uncommitted_bytes_add_up(limit: int, taken: int):
+    raw = replicating(replica(max_uncommitted_size=limit))
+    for _ in range(taken):
+        raw.propose(b"abc")
+    with pytest.raises(ProposalDropped):
+        raw.propose(b"abc")
+    assert raw.raft.uncommitted_size == 3 * taken

@@ -112,13 +112,17 @@ def test_sending_entries_while_a_snapshot_is_pending_is_a_bug():
         known.sent_entries(1, 1)
 
 
+@pytest.mark.parametrize("next_", [5, 6])
 @pytest.mark.parametrize(
-    ("sent", "committed", "expected"), [(2, 3, True), (3, 3, False), (4, 9, False), (3, 9, True)]
+    ("behind", "committed", "expected"), [(2, 0, True), (2, -1, False), (1, 4, False), (2, 6, True)]
 )
-def test_commit_is_worth_telling_only_where_it_would_move(sent: int, committed: int, expected: bool):
-    known = progress(next_=5)
-    known.sent_commit = sent
-    assert known.can_bump_commit(committed) is expected
+def test_commit_is_worth_telling_only_where_it_would_move(
+    next_: int, behind: int, committed: int, expected: bool
+):
+    """The last commit index sent is `behind` places before the next index, ours so many behind the last one."""
+    known = progress(next_=next_)
+    known.sent_commit = next_ - behind
+    assert known.can_bump_commit(next_ - 1 + committed) is expected
 
 
 def test_reset_forgets_everything_but_membership():
