@@ -119,7 +119,7 @@ def test_sending_entries_while_a_snapshot_is_pending_is_a_bug():
 def test_commit_is_worth_telling_only_where_it_would_move(
     next_: int, behind: int, committed: int, expected: bool
 ):
-    """The last commit index sent is `behind` places before the next index, ours so many behind the last one."""
+    """The commit index last sent stands `behind` places before the next index, ours relative to the last."""
     known = progress(next_=next_)
     known.sent_commit = next_ - behind
     assert known.can_bump_commit(next_ - 1 + committed) is expected
