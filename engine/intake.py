@@ -23,7 +23,7 @@ class Intake:
         for proposal in inputs.proposals:
             replica = self._replicas.running.get(proposal.group)
             if replica is None or not replica.leads or replica.quarantine:
-                answers.append(Answer(proposal.token, self._replicas.refusal(proposal.group)))
+                answers.append(Answer(proposal.token, self._replicas.not_leading(proposal.group)))
             elif (refused := refusal(proposal)) is not None:
                 answers.append(Answer(proposal.token, refused))
             else:
@@ -32,7 +32,7 @@ class Intake:
         for read in inputs.reads:
             replica = self._replicas.running.get(read.group)
             if replica is None or not replica.leads or replica.quarantine:
-                answers.append(Answer(read.token, self._replicas.refusal(read.group)))
+                answers.append(Answer(read.token, self._replicas.not_leading(read.group)))
             else:
                 replica.reads.queued.append(read)
                 self._active[replica.group] = replica

@@ -39,6 +39,8 @@ class Replicas:
         self.running: dict[int, Replica] = {}
         self.lost: dict[int, Error] = {}
         """Groups whose replica here cannot run, and why."""
+        self._with_peers: set[int] = set()
+        """Those among them that others hold as well."""
         self.births = Births()
         self._config = config
         self._log = log
@@ -52,11 +54,11 @@ class Replicas:
             try:
                 self.start(birth)
             except Corruption as error:
-                self.declare_lost(birth.group, error)
+                self.declare_lost(birth, error)
             except RaftError as error:
                 reason = Quarantined(birth.group, self._log.group(birth.group).last_index(), str(error))
                 reason.__cause__ = error
-                self.declare_lost(birth.group, reason)
+                self.declare_lost(birth, reason)
 
     def start(self, birth: Birth) -> Replica:
         """Start one replica from what is durable.
@@ -99,17 +101,19 @@ class Replicas:
         """Whether a replica of this group is on its way."""
         return group in self.births
 
-    def declare_lost(self, group: int, error: Error) -> None:
-        """A replica that should be here is not: requests for its group get ``error``."""
-        logger.error("group %d: %s", group, error)
-        self.lost[group] = error
+    def declare_lost(self, birth: Birth, error: Error) -> None:
+        """A replica that should be here is not: what is asked of it gets ``error``."""
+        logger.error("group %d: %s", birth.group, error)
+        self.lost[birth.group] = error
+        if len(birth.peers) > 1:
+            self._with_peers.add(birth.group)
 
     def fence(self, replica: Replica, error: Exception) -> list[Answer]:
         """Stop one replica for good; returns the answers to those who wait for it."""
         reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error) or repr(error))
         reason.__cause__ = error
         del self.running[replica.group]
-        self.declare_lost(replica.group, reason)
+        self.declare_lost(replica.birth, reason)
         return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
 
     def refusal(self, group: int) -> Error:
@@ -118,6 +122,10 @@ class Replicas:
         if replica is not None:
             return replica.not_leader()
         return self.lost.get(group) or NotLeader(group)
+
+    def not_leading(self, group: int) -> Error:
+        """Why nobody leads the group here; a replica that was set aside may have peers that lead."""
+        return NotLeader(group) if group in self._with_peers else self.refusal(group)
 
     def _finish_install(self, birth: Birth, applied: Applied) -> None:
         """Finish the installation of a snapshot that a crash cut off between state and log.

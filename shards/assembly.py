@@ -164,7 +164,7 @@ class Assembly:
         for birth in self._machines.directory.births_here():
             group = birth.group
             if group not in replicas.running and group not in replicas.lost and group not in removed:
-                replicas.declare_lost(group, Corruption("the log store has lost this replica", group))
+                replicas.declare_lost(birth, Corruption("the log store has lost this replica", group))
         self.node.directory_index = self.machine.version
 
     def _births_ordered(self, births: list[Birth]) -> None:

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from multiraft.engine.errors import CommandTooLarge, Corruption, InvalidArgument, Quarantined, QueryFailed
+from multiraft.engine.errors import (
+    CommandTooLarge,
+    Corruption,
+    InvalidArgument,
+    NotLeader,
+    Quarantined,
+    QueryFailed,
+)
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.outbox import Outbox
 from multiraft.engine.pending import Read
@@ -242,8 +249,10 @@ def test_a_leader_whose_state_is_damaged_makes_room_for_another(meets: str):
     nodes.pass_time(3)
     leader = nodes.leader(GROUP)
     leader.propose(GROUP, put(b"b", b"2"), token="later")
+    nodes[1].propose(GROUP, put(b"b", b"3"), token="elsewhere")
     nodes.settle()
     assert leader.answer("later") == [None]
+    assert isinstance(nodes[1].answer("elsewhere"), NotLeader), "or its caller would not look elsewhere"
 
 
 def test_a_replica_without_peers_stays_and_tells_of_its_damage():
