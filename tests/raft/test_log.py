@@ -78,6 +78,15 @@ def test_slice_is_the_same_whether_stable_or_not(stable: int, unstable: int, dat
             assert encoded_sizes(everything[low - 6 : low - 5 + len(part)]) > limit
 
 
+@pytest.mark.parametrize(("limit", "found"), [(11, 2), (12, 3), (15, 3), (16, 4), (17, 4)])
+def test_unstable_entry_that_does_not_fit_behind_stable_ones_is_left_out(limit: int, found: int):
+    """Four bytes each. At least one entry is returned, but not at least one of each part."""
+    log = log_of([1, 1], [1, 1])
+    log.storage = storage_with()
+    log.storage.append([Entry(1, 1), Entry(1, 2)])
+    assert len(log.entries(1, limit)) == found
+
+
 def test_slice_outside_the_range():
     log = log_of([1], [2], snapshot=10)
     with pytest.raises(Compacted):

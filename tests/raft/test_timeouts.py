@@ -8,6 +8,7 @@ from multiraft.raft.messages import MsgType
 from multiraft.raft.node import RawNode
 from multiraft.raft.state import ConfState, Snapshot
 from multiraft.raft.storage import MemoryStorage
+from tests.raft.harness import drain, lead, of_type, replica
 
 ELECTION_TICK = 10
 
@@ -58,3 +59,14 @@ def test_a_replica_that_may_not_campaign_does_so_as_soon_as_it_may():
     raw.apply_conf_change(ConfChange((Change(ChangeType.ADD_VOTER, 1),)))
     assert raw.tick()
     assert raw.ready().messages[0].type is MsgType.PRE_VOTE
+
+
+def test_a_leader_beats_every_so_many_ticks_from_its_election_on():
+    raw = lead(replica(heartbeat_tick=3))
+    beats = []
+    for tick in range(1, 10):
+        due = raw.tick()
+        sent = of_type(drain(raw), MsgType.HEARTBEAT, to=2)
+        assert due == bool(sent)
+        beats += [tick] * len(sent)
+    assert beats == [3, 6, 9]
