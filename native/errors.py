@@ -72,6 +72,15 @@ class Malformed(NativeError, ValueError):
     """The caller's numbers contradict each other: lengths that do not add up, unknown flags, a bad run."""
 
 
+class Refused(NativeError, ValueError):
+    """The index of a log cannot take what it was given; ``group`` and ``index`` are 0 if not known."""
+
+    def __init__(self, message: str, reason: str, group: int, index: int) -> None:
+        super().__init__(message, reason)
+        self.group = group
+        self.index = index
+
+
 _FAMILIES: Final[dict[str, type[NativeError]]] = {
     "MR_FULL": Full,
     "MR_ORDER": OutOfOrder,
@@ -94,6 +103,14 @@ def damage(status: int, index: int) -> NativeError:
 def bad_frame(status: int, where: str) -> NativeError:
     """The exception for a failed call on bytes from a peer."""
     return _bug(status, where) or BadFrame(f"{where}: {TEXTS[status]}", NAMES[status])
+
+
+def index_refusal(status: int, group: int = 0, index: int = 0) -> Exception:
+    """The exception for a failed call on the index of a log."""
+    name, where = NAMES[status], f"group {group}, entry {index}" if index else f"group {group}"
+    if name == "MR_MEMORY":
+        return MemoryError("no memory for the index of the log")
+    return _bug(status, where) or Refused(f"{where}: {TEXTS[status]}", name, group, index)
 
 
 def _bug(status: int, where: str) -> NativeBug | None:

@@ -16,12 +16,9 @@ vanished is noticed.
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from itertools import chain
 from typing import Final, NamedTuple
 
-from ...raft.state import HardState
 from .metas import MetaKind
 
 FORMAT_VERSION: Final = 1
@@ -30,9 +27,6 @@ SECTIONS_MAX: Final = 8
 _HEADER: Final = struct.Struct("<BBHIQQQ")
 _SECTION: Final = struct.Struct("<BBHIQ")
 _ROW_MIN: Final = 8 + 8 + 4 + 1
-
-PART_HARD_STATE: Final = 1
-PART_TRUNCATION: Final = 2
 
 
 class SectionKind(IntEnum):
@@ -51,20 +45,6 @@ class NewerFormat(Exception):
     """The batch was written in a format that this version does not know."""
 
 
-class Row(NamedTuple):
-    """What one write, or one rewritten item, says about a group."""
-
-    group: int
-    replica_id: int
-    origin: int
-    hard_state: HardState | None
-    truncation: tuple[int, int] | None
-    run_at: int
-    """Offset of the run in the blob."""
-    run_length: int
-    """0: no run."""
-
-
 class MetaRow(NamedTuple):
     """A META row with its body still encoded."""
 
@@ -76,24 +56,19 @@ class MetaRow(NamedTuple):
     body: bytes
 
 
-@dataclass(slots=True)
-class RowColumns:
-    """The columns of an APPEND or REWRITE section, before encoding or after decoding."""
+class RowSection(NamedTuple):
+    """An APPEND or REWRITE section of a blob; `native.logindex.Rows` reads it."""
 
-    groups: Sequence[int]
-    replicas: Sequence[int]
-    lengths: Sequence[int]
-    parts: bytes
-    hard_states: Sequence[int]
-    """Three numbers for each row that has the part."""
-    truncations: Sequence[int]
-    """Two numbers for each row that has the part."""
-    origins: Sequence[int] | None = None
-    """None in an APPEND section."""
+    rewritten: bool
+    rows: int
+    at: int
+    """Where its columns begin in the blob."""
+    size: int
+    """Its bytes."""
 
 
 class BlobWriter:
-    """Puts sections together and tells where each run will stand."""
+    """Puts sections together."""
 
     __slots__ = ("_parts", "_sections", "size")
 
@@ -103,83 +78,79 @@ class BlobWriter:
         self.size = _HEADER.size
         """Bytes so far; the next section begins there."""
 
-    def runs_at(self, rows: int, *, rewritten: bool = False) -> int:
-        """Where the first run of a section will stand if it is added next and has so many rows."""
-        numbers = 3 if rewritten else 2
-        return self.size + _SECTION.size + 8 * numbers * rows + _even(4 * rows) + _even(rows)
+    @property
+    def next_base(self) -> int:
+        """Where the columns of the section that is added next will stand."""
+        return self.size + _SECTION.size
 
-    def add_rows(self, columns: RowColumns, runs: Sequence[bytes]) -> None:
-        """Add a section. Runs follow each other without a gap."""
-        kind = SectionKind.APPEND if columns.origins is None else SectionKind.REWRITE
-        parts = [_u64s(columns.groups), _u64s(columns.replicas)]
-        if columns.origins is not None:
-            parts.append(_u64s(columns.origins))
-        parts += (_padded(_u32s(columns.lengths)), _padded(columns.parts), *runs)
-        parts += (
-            bytes(-sum(columns.lengths) % 8),
-            _u64s(columns.hard_states),
-            _u64s(columns.truncations),
+    def add_rows(
+        self,
+        groups: Sequence[int],
+        replicas: Sequence[int],
+        runs: Sequence[bytes],
+        lengths: Sequence[int],
+        parts: bytes,
+        hard_states: Sequence[int],
+        truncations: Sequence[int],
+    ) -> tuple[bytes, int]:
+        """Add an APPEND section; returns its bytes and where they stand.
+
+        `lengths` are those of the runs. `hard_states` has three numbers, `truncations` two, for each row
+        that has the part.
+        """
+        section = b"".join(
+            (
+                _u64s(groups),
+                _u64s(replicas),
+                _padded(_u32s(lengths)),
+                _padded(parts),
+                *runs,
+                bytes(-sum(lengths) % 8),
+                _u64s(hard_states),
+                _u64s(truncations),
+            )
         )
-        self._add(kind, len(columns.groups), parts)
+        return section, self._add(SectionKind.APPEND, len(groups), section)
+
+    def add_rewritten(self, section: bytes, rows: int) -> None:
+        """Add a REWRITE section, encoded for `next_base`."""
+        self._add(SectionKind.REWRITE, rows, section)
 
     def add_metas(self, rows: Sequence[MetaRow]) -> None:
         """Add a section of META rows."""
-        columns = [
-            _u64s([row.group for row in rows]),
-            _u64s([row.replica_id for row in rows]),
-            _u64s([row.origin for row in rows]),
-            _padded(_u32s([len(row.body) for row in rows])),
-            _padded(_u32s([row.write for row in rows])),
-            _padded(bytes([row.kind for row in rows])),
-            _padded(b"".join([row.body for row in rows])),
-        ]
-        self._add(SectionKind.META, len(rows), columns)
+        section = b"".join(
+            (
+                _u64s([row.group for row in rows]),
+                _u64s([row.replica_id for row in rows]),
+                _u64s([row.origin for row in rows]),
+                _padded(_u32s([len(row.body) for row in rows])),
+                _padded(_u32s([row.write for row in rows])),
+                _padded(bytes([row.kind for row in rows])),
+                _padded(b"".join([row.body for row in rows])),
+            )
+        )
+        self._add(SectionKind.META, len(rows), section)
 
     def finish(self, previous: int, head: int) -> bytes:
         """The blob. `previous`: the batch committed before, or 0; `head`: the oldest batch that is left."""
         self._parts[0] = _HEADER.pack(FORMAT_VERSION, 0, self._sections, 0, self.size, previous, head)
         return b"".join(self._parts)
 
-    def _add(self, kind: SectionKind, rows: int, parts: list[bytes]) -> None:
-        length = sum(map(len, parts))
-        self._parts.append(_SECTION.pack(kind, 0, 0, rows, length))
-        self._parts += parts
+    def _add(self, kind: SectionKind, rows: int, section: bytes) -> int:
+        base = self.next_base
+        self._parts += (_SECTION.pack(kind, 0, 0, rows, len(section)), section)
         self._sections += 1
-        self.size += _SECTION.size + length
-
-
-class Rows(NamedTuple):
-    """A decoded APPEND or REWRITE section."""
-
-    columns: RowColumns
-    runs_at: int
-
-    def read(self, seq: int) -> Iterator[Row]:
-        """The rows in order; `seq` is the batch that carries them."""
-        columns = self.columns
-        origins = columns.origins or [seq] * len(columns.groups)
-        hard_states = iter(columns.hard_states)
-        truncations = iter(columns.truncations)
-        at = self.runs_at
-        for group, replica, origin, length, parts in zip(
-            columns.groups, columns.replicas, origins, columns.lengths, columns.parts, strict=True
-        ):
-            hard_state = truncation = None
-            if parts & PART_HARD_STATE:
-                hard_state = HardState(next(hard_states), next(hard_states), next(hard_states))
-            if parts & PART_TRUNCATION:
-                truncation = (next(truncations), next(truncations))
-            yield Row(group, replica, origin, hard_state, truncation, at, length)
-            at += length
+        self.size = base + len(section)
+        return base
 
 
 class Contents(NamedTuple):
-    """A decoded blob. Runs are not looked into: their entries carry their own checksums."""
+    """A decoded blob. Rows are not looked into: the index reads them."""
 
     previous: int
     head: int
-    appended: list[Rows]
-    rewritten: list[Rows]
+    sections: list[RowSection]
+    """APPEND before REWRITE."""
     metas: list[MetaRow]
 
 
@@ -192,7 +163,7 @@ def decode_blob(blob: bytes) -> Contents:
         raise NewerFormat(version)
     if version != FORMAT_VERSION or flags or reserved or sections > SECTIONS_MAX or length != len(blob):
         raise BadBatch("its header does not describe it")
-    contents = Contents(previous, head, [], [], [])
+    contents = Contents(previous, head, [], [])
     at = _HEADER.size
     for _ in range(sections):
         if len(blob) - at < _SECTION.size:
@@ -201,33 +172,17 @@ def decode_blob(blob: bytes) -> Contents:
         at += _SECTION.size
         if size > len(blob) - at or rows * _ROW_MIN > size:
             raise BadBatch("a section claims more than there is")
-        _decode_section(_Reader(blob, at, at + size), kind, rows, contents)
+        if kind == SectionKind.META:
+            contents.metas.extend(_decode_metas(_Reader(blob, at, at + size), rows))
+        elif kind in (SectionKind.APPEND, SectionKind.REWRITE):
+            contents.sections.append(RowSection(kind == SectionKind.REWRITE, rows, at, size))
+        else:
+            raise BadBatch(f"section kind {kind}")
         at += size
     if at != len(blob):
         raise BadBatch("bytes are left over")
+    contents.sections.sort()
     return contents
-
-
-def _decode_section(reader: "_Reader", kind: int, rows: int, contents: Contents) -> None:
-    if kind == SectionKind.APPEND:
-        contents.appended.append(_decode_rows(reader, rows, has_origins=False))
-    elif kind == SectionKind.REWRITE:
-        contents.rewritten.append(_decode_rows(reader, rows, has_origins=True))
-    elif kind == SectionKind.META:
-        contents.metas.extend(_decode_metas(reader, rows))
-    else:
-        raise BadBatch(f"section kind {kind}")
-
-
-def _decode_rows(reader: "_Reader", rows: int, *, has_origins: bool) -> Rows:
-    groups, replicas = reader.u64s(rows), reader.u64s(rows)
-    origins = reader.u64s(rows) if has_origins else None
-    lengths, parts = reader.u32s(rows), reader.u8s(rows)
-    runs_at = reader.at
-    reader.skip(_even(sum(lengths)))
-    hard_states = reader.u64s(3 * _count(parts, PART_HARD_STATE))
-    truncations = reader.u64s(2 * _count(parts, PART_TRUNCATION))
-    return Rows(RowColumns(groups, replicas, lengths, parts, hard_states, truncations, origins), runs_at)
 
 
 def _decode_metas(reader: "_Reader", rows: int) -> Iterator[MetaRow]:
@@ -276,27 +231,12 @@ class _Reader:
         return column
 
 
-def flat(tuples: Sequence[tuple[int, ...]]) -> list[int]:
-    """The numbers of all tuples in a row: how a column of several numbers is stored."""
-    return list(chain.from_iterable(tuples))
-
-
-def _count(parts: bytes, part: int) -> int:
-    """How many rows have the part."""
-    return sum(1 for bits in parts if bits & part)
-
-
 def _u64s(numbers: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(numbers)}Q", *numbers)
 
 
 def _u32s(numbers: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(numbers)}I", *numbers)
-
-
-def _even(length: int) -> int:
-    """`length` with its padding."""
-    return length + -length % 8
 
 
 def _padded(column: bytes) -> bytes:

@@ -11,7 +11,7 @@ ENTRY_COST: Final = 200
 
 
 class EntryCache:
-    """Entries by batch and by the place of their run in it; whole batches leave, the oldest first."""
+    """Entries by batch and group; whole batches leave, the oldest first."""
 
     def __init__(self, budget: int) -> None:
         """Keep about `budget` bytes."""
@@ -19,9 +19,9 @@ class EntryCache:
         self._bytes = 0
         self._batches: OrderedDict[int, tuple[dict[int, Sequence[Entry]], int]] = OrderedDict()
 
-    def add(self, seq: int, runs: dict[int, Sequence[Entry]], cost: int) -> None:
-        """Keep a batch's entries, by offset of their run."""
-        self._batches[seq] = (runs, cost)
+    def add(self, seq: int, entries: dict[int, Sequence[Entry]], cost: int) -> None:
+        """Keep a batch's entries, by group."""
+        self._batches[seq] = (entries, cost)
         self._bytes += cost
         while self._bytes > self._budget:
             _, (_, freed) = self._batches.popitem(last=False)
@@ -33,7 +33,8 @@ class EntryCache:
         if found is not None:
             self._bytes -= found[1]
 
-    def get(self, seq: int, run_at: int) -> Sequence[Entry] | None:
-        """The entries of a run, if they are kept."""
+    def get(self, seq: int, group: int, first: int) -> Sequence[Entry] | None:
+        """The entries that a batch appended to a group, if they are kept and begin with `first`."""
         found = self._batches.get(seq)
-        return None if found is None else found[0].get(run_at)
+        entries = None if found is None else found[0].get(group)
+        return entries if entries is not None and entries[0].index == first else None

@@ -5,70 +5,98 @@ Liveness is judged by the index as of the batches handed to the writer. Everythi
 """
 
 import logging
-from itertools import islice
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from ...native.errors import Refused
+from ...native.logindex import LogIndex, Rows, State, Stored
+from ...native.logrescue import LogRescue, RescuedMeta
 from ..errors import Corruption
-from .blob import PART_HARD_STATE, PART_TRUNCATION, BlobWriter, Contents, MetaRow, Row, RowColumns, flat
-from .change import STATE_NAMES, Change, Index, StateName
+from .blob import BlobWriter, MetaRow
 from .chunks import chunk_key, read_header
 from .environment import Environment
-from .index import GroupIndex, Kept
-from .ledger import STATE_BYTES, CollectionPolicy, StoredBatch
-from .metas import MetaKind, encode_birth, encode_members
+from .metas import MetaKind
 from .recovery import open_batch
-from .runs import BadRun, slice_run
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPolicy:
+    """When old batches are collected, and how much of that work rides on one append."""
+
+    factor: float = 3.0
+    """Collect while stored bytes exceed this multiple of the live bytes ..."""
+    slack: int = 8 << 20
+    """... and these bytes."""
+    batches: int = 12
+    """At most so many batches are deleted with one append."""
+    live_bytes: int = 96 << 10
+    """No further batch is begun when so many live bytes, or as many as are appended, have been rewritten."""
+
+    def wants(self, index: LogIndex) -> bool:
+        """Whether too much of what is stored is dead."""
+        totals = index.totals()
+        return totals.stored_bytes > self.factor * totals.live_bytes + self.slack
 
 
 class Collector:
     """Decides how much is collected with an append, and does it."""
 
-    def __init__(self, environment: Environment, index: Index, policy: CollectionPolicy) -> None:
+    def __init__(self, environment: Environment, index: LogIndex, policy: CollectionPolicy) -> None:
         self._environment = environment
         self._index = index
         self._policy = policy
+        self._rescue = LogRescue(index)
         self.damage: Corruption | None = None
         """Set once when an old batch cannot be read; nothing is collected from then on."""
 
-    def collect(self, change: Change, blob: BlobWriter, newest: int) -> list[MetaRow]:
-        """Rewrite what lives in the oldest batches up to `newest` and retire them; returns META rows to add.
+    def collect(self, seq: int, blob: BlobWriter, newest: int) -> tuple[list[MetaRow], list[Stored]]:
+        """Rewrite what lives in the oldest batches up to `newest` into batch `seq` and retire them.
 
-        A batch is moved whole, so the bound on live bytes may be passed by one batch.
+        Returns META rows to add and the batches to delete. A batch is moved whole, so the bound on live
+        bytes may be passed by one batch.
         """
-        ledger = self._index.ledger
-        if self.damage is not None or not ledger.wants_collection(self._policy):
-            return []
+        if self.damage is not None or not self._policy.wants(self._index):
+            return [], []
         bound = max(self._policy.live_bytes, blob.size)
-        rescue = Rescue()
+        rescue = self._rescue
+        rescue.begin()
         dead = 0
-        for stored in islice(ledger.from_oldest(), self._policy.batches):
-            if stored.seq > newest or rescue.bytes >= bound or not self._examine(stored, rescue):
+        stored = self._index.oldest()
+        while stored is not None and stored.seq <= newest and dead < self._policy.batches:
+            if rescue.live_bytes >= bound or not self._examine(stored):
                 break
             dead += 1
-        metas = rewrite(change, blob, rescue) if rescue else []
-        change.settle()
-        for _ in range(dead):
-            change.retire_head()
-        return metas
+            stored = self._index.batch_after(stored.seq)
+        metas = self._rewrite(blob)
+        return metas, [self._index.retire(seq) for _ in range(dead)]
 
-    def _examine(self, stored: StoredBatch, rescue: "Rescue") -> bool:
+    def _examine(self, stored: Stored) -> bool:
         """Find what lives in a batch; False if the batch is damaged, and then nothing of it is taken."""
         if stored.live == 0:
             return True
-        found = Rescue()
         try:
-            blob, contents = open_batch(stored.seq, self._values(stored))
-            find_live(self._index, stored.seq, blob, contents, found)
-        except (Corruption, BadRun) as error:
+            self._find_live(stored)
+        except (Corruption, Refused) as error:
+            self._rescue.drop()
             self.damage = error if isinstance(error, Corruption) else Corruption(str(error))
             logger.error("log collection stops at batch %d: %s", stored.seq, error)  # noqa: TRY400 - no bug of ours to trace
             return False
-        rescue.add(found)
+        self._rescue.keep()
         return True
 
-    def _values(self, stored: StoredBatch) -> list[bytes]:
+    def _find_live(self, stored: Stored) -> None:
+        blob, contents = open_batch(stored.seq, self._values(stored))
+        rescue, seq = self._rescue, stored.seq
+        for section in contents.sections:
+            part = blob[section.at : section.at + section.size]
+            rescue.take_rows(seq, Rows(part, section.at, section.rows, rewritten=section.rewritten))
+        for group in sorted({meta.group for meta in contents.metas}):
+            rescue.take_group(seq, group)
+        for group in sorted({meta.group for meta in contents.metas if meta.kind is MetaKind.TOMBSTONE}):
+            rescue.take_tombstone(seq, group)
+
+    def _values(self, stored: Stored) -> list[bytes]:
         values = []
         with self._environment.reading() as get:
             for number in range(stored.chunks):
@@ -79,129 +107,22 @@ class Collector:
                 values.append(bytes(value))
         return values
 
+    def _rewrite(self, blob: BlobWriter) -> list[MetaRow]:
+        """Write what was rescued into the batch and point the index at it; returns META rows to add."""
+        metas = [self._meta_row(meta) for meta in self._rescue.metas()]
+        rows = self._rescue.row_count
+        if rows:
+            blob.add_rewritten(self._rescue.write(blob.next_base), rows)
+        return metas
 
-class MovedRun(NamedTuple):
-    """Live entries to be written again."""
-
-    group: int
-    log: GroupIndex
-    position: int
-    first: int
-    origin: int
-    run: bytes
-
-
-class MovedState(NamedTuple):
-    """A small state to be written again."""
-
-    group: int
-    log: GroupIndex
-    name: StateName
-
-
-class Rescue:
-    """What has been found alive so far."""
-
-    def __init__(self) -> None:
-        self.runs: list[MovedRun] = []
-        self.states: list[MovedState] = []
-        self.tombstones: list[tuple[int, Kept[int]]] = []
-        self.bytes = 0
-
-    def add(self, other: "Rescue") -> None:
-        """Take in what was found in another batch."""
-        self.runs += other.runs
-        self.states += other.states
-        self.tombstones += other.tombstones
-        self.bytes += other.bytes + STATE_BYTES * (len(other.states) + len(other.tombstones))
-
-    def __bool__(self) -> bool:
-        return bool(self.runs or self.states or self.tombstones)
-
-
-def find_live(index: Index, seq: int, blob: bytes, contents: Contents, rescue: Rescue) -> None:
-    """Add everything alive in batch `seq` to `rescue`. Raises `BadRun`."""
-    groups: set[int] = set()
-    for part in (*contents.appended, *contents.rewritten):
-        for row in part.read(seq):
-            groups.add(row.group)
-            log = index.groups.get(row.group)
-            if row.run_length and log is not None:
-                _find_live_run(log, row, seq, blob, rescue)
-    groups.update(meta.group for meta in contents.metas)
-    for group in sorted(groups):
-        log = index.groups.get(group)
-        if log is not None:
-            for name in STATE_NAMES:
-                if getattr(log, name).carrier == seq:
-                    rescue.states.append(MovedState(group, log, name))
-        tombstone = index.tombstones.get(group)
-        if tombstone is not None and tombstone.carrier == seq:
-            rescue.tombstones.append((group, tombstone))
-
-
-def _find_live_run(log: GroupIndex, row: Row, seq: int, blob: bytes, rescue: Rescue) -> None:
-    run = blob[row.run_at : row.run_at + row.run_length]
-    position = log.position_of(int.from_bytes(run[:8], "little"), seq, row.run_at)
-    if position is None:
-        return
-    low, high = log.live_part(position)
-    run = slice_run(run, low, high)
-    rescue.runs.append(MovedRun(row.group, log, position, low, row.origin, run))
-    rescue.bytes += len(run)
-
-
-def rewrite(change: Change, blob: BlobWriter, rescue: Rescue) -> list[MetaRow]:
-    """Write what was rescued into the batch and point the index at it; returns the META rows to add."""
-    rows: list[Row] = []
-    metas: list[MetaRow] = []
-    for group, log, name in rescue.states:
-        kept: Kept[object] = getattr(log, name)
-        moved = _state_row(group, log, name)
-        if isinstance(moved, MetaRow):
-            metas.append(moved)
+    def _meta_row(self, meta: RescuedMeta) -> MetaRow:
+        index = self._index
+        if meta.kind == State.BIRTH:
+            kind, body = MetaKind.BIRTH, index.log_at(meta.place).birth()
+        elif meta.kind == State.MEMBERS:
+            kind, body = MetaKind.MEMBERS, index.log_at(meta.place).members()
         else:
-            rows.append(moved)
-        change.keep(log, name, Kept(kept.value, change.seq, kept.origin))
-    for group, tombstone in rescue.tombstones:
-        metas.append(MetaRow(group, tombstone.value, tombstone.origin, 0, MetaKind.TOMBSTONE, b""))
-        change.keep_tombstone(group, Kept(tombstone.value, change.seq, tombstone.origin))
-    rows += [
-        Row(run.group, run.log.replica_id, run.origin, None, None, 0, len(run.run)) for run in rescue.runs
-    ]
-    if rows:
-        at = blob.runs_at(len(rows), rewritten=True)
-        blob.add_rows(_columns(rows), [run.run for run in rescue.runs])
-        for run in rescue.runs:
-            change.move_run(run.log, run.position, run.first, at, len(run.run))
-            at += len(run.run)
-    return metas
-
-
-def _state_row(group: int, log: GroupIndex, name: StateName) -> Row | MetaRow:
-    if name == "hard_state":
-        return Row(group, log.replica_id, log.hard_state.origin, log.hard_state.value, None, 0, 0)
-    if name == "point":
-        return Row(group, log.replica_id, log.point.origin, None, log.point.value, 0, 0)
-    if name == "birth":
-        kind, origin, body = MetaKind.BIRTH, log.birth.origin, encode_birth(log.birth.value)
-    else:
-        kind, origin, body = MetaKind.MEMBERS, log.conf_state.origin, encode_members(log.conf_state.value)
-    return MetaRow(group, log.replica_id, origin, 0, kind, body)
-
-
-def _columns(rows: list[Row]) -> RowColumns:
-    return RowColumns(
-        groups=[row.group for row in rows],
-        replicas=[row.replica_id for row in rows],
-        lengths=[row.run_length for row in rows],
-        parts=bytes([_parts(row) for row in rows]),
-        hard_states=flat([row.hard_state for row in rows if row.hard_state is not None]),
-        truncations=flat([row.truncation for row in rows if row.truncation is not None]),
-        origins=[row.origin for row in rows],
-    )
-
-
-def _parts(row: Row) -> int:
-    hard_state = PART_HARD_STATE if row.hard_state is not None else 0
-    return hard_state | (PART_TRUNCATION if row.truncation is not None else 0)
+            index.move_tombstone(meta.group)
+            return MetaRow(meta.group, meta.replica, meta.origin, 0, MetaKind.TOMBSTONE, b"")
+        index.move_state(meta.place, meta.kind)
+        return MetaRow(meta.group, meta.replica, meta.origin, 0, kind, body)

@@ -1,11 +1,12 @@
-"""One replica's log as the core reads it."""
+"""One replica's log as the core reads it, and all births as a mapping."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ...native.logindex import LogIndex, LogView
 from ...raft.entry import Entry
 from ...raft.errors import Compacted, SnapshotTemporarilyUnavailable, Unavailable
 from ...raft.state import ConfState, HardState, Snapshot
-from .index import GroupIndex
+from .metas import decode_birth, decode_members
 from .port import Birth
 from .reader import Reader
 
@@ -13,52 +14,82 @@ from .reader import Reader
 class StoredLog:
     """Implements `port.GroupLog` on the index and the environment."""
 
-    __slots__ = ("_index", "_reader", "snapshot_source")
+    __slots__ = ("_log", "_reader", "birth", "snapshot_source")
 
-    def __init__(
-        self, index: GroupIndex, reader: Reader, snapshot_source: Callable[[], Snapshot] | None = None
-    ) -> None:
-        self._index = index
+    def __init__(self, log: LogView, birth: Birth, reader: Reader) -> None:
+        self._log = log
         self._reader = reader
-        self.snapshot_source = snapshot_source
-
-    @property
-    def birth(self) -> Birth:
+        self.birth = birth
         """See `port.GroupLog.birth`."""
-        return self._index.birth.value
+        self.snapshot_source: Callable[[], Snapshot] | None = None
 
     @property
     def hard_state(self) -> HardState:
         """See `port.GroupLog.hard_state`."""
-        return self._index.hard_state.value
+        return HardState(*self._log.hard_state)
 
     def initial_state(self) -> tuple[HardState, ConfState]:
         """See `port.GroupLog.initial_state`."""
-        return self._index.hard_state.value, self._index.conf_state.value
+        members = self._log.members()
+        return self.hard_state, decode_members(members) if members else self.birth.conf_state
 
     def first_index(self) -> int:
         """See `port.GroupLog.first_index`."""
-        return self._index.first_index
+        return self._log.first_index
 
     def last_index(self) -> int:
         """See `port.GroupLog.last_index`."""
-        return self._index.last_index
+        return self._log.last_index
 
     def term(self, index: int) -> int:
         """See `port.GroupLog.term`. Never reads the disk."""
-        return self._index.term(index)
+        log = self._log
+        term = log.term(index)
+        if not term:
+            point, point_term = log.point
+            if index == point:
+                return point_term
+            if index < point:
+                raise Compacted(index, point + 1)
+            if index > log.last_index:
+                raise Unavailable(index, log.last_index)
+        return term
 
     def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
         """See `port.GroupLog.entries`."""
-        index = self._index
-        if low < index.first_index:
-            raise Compacted(low, index.first_index)
-        if high > index.last_index + 1:
-            raise Unavailable(high - 1, index.last_index)
-        return self._reader.entries(self.birth.group, index, low, high, max_size)
+        log = self._log
+        if low < log.first_index:
+            raise Compacted(low, log.first_index)
+        if high > log.last_index + 1:
+            raise Unavailable(high - 1, log.last_index)
+        return self._reader.entries(self.birth.group, log, low, high, max_size)
 
     def snapshot(self) -> Snapshot:
         """See `port.GroupLog.snapshot`."""
         if self.snapshot_source is None:
             raise SnapshotTemporarilyUnavailable
         return self.snapshot_source()
+
+
+class Births(Mapping[int, Birth]):
+    """Every replica that exists, by group; decoded when asked for, so that resting ones cost nothing."""
+
+    def __init__(self, index: LogIndex) -> None:
+        self._index = index
+
+    def __getitem__(self, group: int) -> Birth:
+        log = self._index.log(group)
+        if log is None:
+            raise KeyError(group)
+        return birth_of(group, log)
+
+    def __iter__(self) -> Iterator[int]:
+        return self._index.groups()
+
+    def __len__(self) -> int:
+        return self._index.totals().replicas
+
+
+def birth_of(group: int, log: LogView) -> Birth:
+    """The birth of the replica that a log belongs to."""
+    return decode_birth(group, log.replica, log.birth())

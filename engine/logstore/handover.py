@@ -1,96 +1,128 @@
-"""Handing a turn's writes over: the index takes them in, and their APPEND section is encoded."""
+"""Handing a batch over: its writes become a section of the blob, and the index takes in those very bytes.
 
-import struct
+Recovery reads the same section in the same way, so that what is known after a start is what was known before.
+"""
+
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
+from ...native.errors import Refused
+from ...native.logindex import PART_HARD_STATE, PART_TRUNCATION, LogIndex, Rows
 from ...raft.entry import Entry
 from ...raft.errors import Misuse
-from .blob import PART_HARD_STATE, PART_TRUNCATION, BlobWriter, MetaRow, RowColumns
+from .blob import BlobWriter, MetaRow
 from .cache import ENTRY_COST
-from .change import Change, Index
-from .metas import MetaKind, SnapshotPoint, encode_birth, encode_snapshot_point
+from .metas import MetaKind, SnapshotPoint, encode_birth, encode_members, encode_snapshot_point
 from .port import GroupWrite
 
-_run_start = struct.Struct("<QI").unpack_from
+_columns = attrgetter(
+    "group", "replica_id", "hard_state", "entries", "run", "truncate", "birth", "snapshot_point", "tombstone"
+)
 
 
 class Handed(NamedTuple):
     """What was handed over, beside the section itself."""
 
+    groups: Sequence[int]
     metas: list[MetaRow]
     entries: dict[int, Sequence[Entry]]
-    """By offset of their run in the blob."""
+    """By group; of several appends of one group the last."""
     cost: int
     """Bytes that these entries take in the cache, about."""
 
 
-def hand_over(index: Index, change: Change, blob: BlobWriter, writes: Sequence[GroupWrite]) -> Handed:
-    """Apply the writes to the index and add their section to the blob. Raises `Misuse`."""
-    at = blob.runs_at(len(writes))
-    metas: list[MetaRow] = []
-    entries: dict[int, Sequence[Entry]] = {}
-    hard_states: list[int] = []
-    truncations: list[int] = []
-    parts = bytearray(len(writes))
-    cost = 0
-    for number, write in enumerate(writes):
-        if write.tombstone or write.birth is not None or write.snapshot_point is not None:
-            metas += _rare_parts(index, change, write, number)
-            if write.tombstone:
-                continue
-        log = index.groups.get(write.group)
-        if log is None or log.replica_id != write.replica_id:
-            raise Misuse(f"group {write.group} has no replica {write.replica_id} here")
-        run = write.run
-        if run or write.entries:
-            appended = write.entries if type(write.entries) is tuple else tuple(write.entries)
-            if not appended or _run_start(run) != (appended[0].index, len(appended)):
-                raise Misuse(f"group {write.group}: the run does not hold the entries that come with it")
-            change.append(log, appended, at, len(run))
-            entries[at] = appended
-            cost += len(run) + ENTRY_COST * len(appended)
-            at += len(run)
-        if write.truncate is not None and write.truncate[0] >= log.first_index:
-            change.truncate(log, *write.truncate)
-            truncations += write.truncate
-            parts[number] |= PART_TRUNCATION
-        if write.hard_state is not None:
-            change.set_hard_state(log, write.hard_state)
-            hard_states += write.hard_state
-            parts[number] |= PART_HARD_STATE
-    columns = RowColumns(
-        groups=[write.group for write in writes],
-        replicas=[write.replica_id for write in writes],
-        lengths=[len(write.run) for write in writes],
-        parts=bytes(parts),
-        hard_states=hard_states,
-        truncations=truncations,
+def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[GroupWrite]) -> Handed:
+    """Add the section of the writes to the blob and apply it to the index. Raises `Misuse`."""
+    if not writes:
+        return Handed((), [], {}, 0)
+    groups, replicas, hard_states, entries, runs, truncates, births, points, tombstones = zip(
+        *map(_columns, writes), strict=True
     )
-    blob.add_rows(columns, [write.run for write in writes])
-    return Handed(metas, entries, cost)
+    appended = list(map(tuple, entries))
+    lengths = list(map(len, runs))
+    if list(map(bool, lengths)) != list(map(bool, appended)):
+        raise Misuse("a write has a run without entries, or entries without their run")
+    cuts = _timely(index, writes) if any(truncates) else truncates
+    section, base = blob.add_rows(
+        groups,
+        replicas,
+        runs,
+        lengths,
+        _parts(hard_states, cuts),
+        list(chain.from_iterable(filter(None, hard_states))),
+        list(chain.from_iterable(filter(None, cuts))),
+    )
+    rows = Rows(section, base, len(writes), rewritten=False)
+    metas: list[MetaRow] = []
+    try:
+        if any(births) or any(points) or any(tombstones):
+            for number, write in enumerate(writes):
+                if write.tombstone or write.birth is not None or write.snapshot_point is not None:
+                    index.append(rows, number)
+                    metas += _rare_parts(index, seq, write, number)
+        index.append(rows, len(writes))
+    except Refused as error:
+        raise Misuse(f"the log cannot take the batch: {error}") from error
+    cost = sum(lengths) + ENTRY_COST * sum(map(len, appended))
+    kept: dict[int, Sequence[Entry]] = {
+        group: run for group, run in zip(groups, appended, strict=True) if run
+    }
+    return Handed(groups, metas, kept, cost)
 
 
-def _rare_parts(index: Index, change: Change, write: GroupWrite, number: int) -> list[MetaRow]:
+def _timely(index: LogIndex, writes: Sequence[GroupWrite]) -> list[tuple[int, int] | None]:
+    """The truncations without those of entries that are gone: written, they would move the point back."""
+    points: dict[int, int] = {}
+    timely = []
+    for write in writes:
+        if write.snapshot_point is not None:
+            points[write.group] = write.snapshot_point[0]
+        cut = write.truncate
+        if cut is not None:
+            log = None if write.birth is not None else index.log(write.group)
+            point = points.get(write.group, 0 if log is None else log.point[0])
+            if cut[0] <= point:
+                cut = None
+            else:
+                points[write.group] = cut[0]
+        timely.append(cut)
+    return timely
+
+
+def _parts(hard_states: Sequence[object], truncates: Sequence[object]) -> bytes:
+    """What each row has."""
+    if truncates.count(None) == len(truncates):
+        if None not in hard_states:
+            return bytes((PART_HARD_STATE,)) * len(hard_states)
+        return bytes([PART_HARD_STATE if state is not None else 0 for state in hard_states])
+    return bytes(
+        [
+            (PART_HARD_STATE if state is not None else 0) | (PART_TRUNCATION if cut is not None else 0)
+            for state, cut in zip(hard_states, truncates, strict=True)
+        ]
+    )
+
+
+def _rare_parts(index: LogIndex, seq: int, write: GroupWrite, number: int) -> list[MetaRow]:
     """What happens once in a replica's life, or nearly so."""
-    row = (write.group, write.replica_id, change.seq, number)
+    row = (write.group, write.replica_id, seq, number)
     if write.tombstone:
         _check_alone(write)
-        if not change.bury(write.group, write.replica_id):
-            return []
-        return [MetaRow(*row, MetaKind.TOMBSTONE, b"")]
+        fresh = index.bury(write.group, write.replica_id)
+        return [MetaRow(*row, MetaKind.TOMBSTONE, b"")] if fresh else []
     metas = []
     if write.birth is not None:
         if (write.birth.group, write.birth.replica_id) != (write.group, write.replica_id):
             raise Misuse(f"group {write.group}: the birth is that of another replica")
-        change.bear(write.birth)
-        metas.append(MetaRow(*row, MetaKind.BIRTH, encode_birth(write.birth)))
+        body = encode_birth(write.birth)
+        index.bear(write.group, write.replica_id, body)
+        metas.append(MetaRow(*row, MetaKind.BIRTH, body))
     if write.snapshot_point is not None:
         point = SnapshotPoint(*write.snapshot_point)
-        log = index.groups.get(write.group)
-        if log is None or log.replica_id != write.replica_id:
-            raise Misuse(f"group {write.group} has no replica {write.replica_id} here")
-        change.reset(log, point.index, point.term, point.conf_state)
+        members = encode_members(point.conf_state)
+        index.reset(write.group, write.replica_id, point.index, point.term, members)
         metas.append(MetaRow(*row, MetaKind.SNAPSHOT_POINT, encode_snapshot_point(point)))
     return metas
 

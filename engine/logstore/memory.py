@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import Corruption
+from .collection import CollectionPolicy
 from .environment import Buffer, Get
-from .ledger import CollectionPolicy
 from .store import CACHE_BYTES, LogStore
 
 

@@ -5,12 +5,12 @@ from typing import Final, Protocol
 
 from ...native.entries import decode_run
 from ...native.errors import Damaged
+from ...native.logindex import LogView, Span
 from ...raft.entry import Entry, EntryType, limit_size, payload_sizes
 from ..errors import Corruption, VersionMismatch
 from .cache import EntryCache
 from .chunks import chunk_key, read_header, spans
 from .environment import Environment
-from .index import GroupIndex, Segment
 
 _TYPES: Final = {int(kind): kind for kind in EntryType}
 _ENCODED_MIN: Final = 4  # no entry takes fewer bytes beside its data in the measure of `max_size`
@@ -35,18 +35,16 @@ class Reader:
         self._in_flight = in_flight
         self._cache = cache
 
-    def entries(
-        self, group: int, log: GroupIndex, low: int, high: int, max_size: int | None
-    ) -> Sequence[Entry]:
+    def entries(self, group: int, log: LogView, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
         """Entries in [low, high), which are present, up to `max_size` encoded bytes but at least one.
 
         Raises `Corruption` with group and index if stored bytes are not what was written.
         """
         found: list[Entry] = []
         least = 0
-        for segment in log.segments(low, high):
-            part = self._segment(group, segment)
-            if not found and segment.high == high:
+        for span in log.spans(low, high):
+            part = self._span(group, span)
+            if not found and span.high == high:
                 return limit_size(part, max_size)
             found += part
             least += payload_sizes(part) + _ENCODED_MIN * len(part)
@@ -54,39 +52,39 @@ class Reader:
                 break
         return limit_size(found, max_size)
 
-    def _segment(self, group: int, segment: Segment) -> Sequence[Entry]:
-        entries = self._cache.get(segment.carrier, segment.run_at)
+    def _span(self, group: int, span: Span) -> Sequence[Entry]:
+        entries = self._cache.get(span.carrier, group, span.first)
         if entries is None:
-            entries = self._decode(group, segment)
-        start = segment.low - segment.first
-        if start == 0 and segment.high - segment.first == len(entries):
+            entries = self._decode(group, span)
+        start = span.low - span.first
+        if start == 0 and span.high - span.first == len(entries):
             return entries
-        return entries[start : segment.high - segment.first]
+        return entries[start : span.high - span.first]
 
-    def _decode(self, group: int, segment: Segment) -> Sequence[Entry]:
+    def _decode(self, group: int, span: Span) -> Sequence[Entry]:
         try:
-            entries = decode_run(self._run(segment), _make_entry)
+            entries = decode_run(self._run(span), _make_entry)
         except Damaged as error:
-            index = error.index if segment.low <= error.index < segment.high else segment.low
+            index = error.index if span.low <= error.index < span.high else span.low
             raise Corruption(f"group {group}: {error}", group, index) from error
         except Corruption as error:
-            raise Corruption(f"group {group}: {error}", group, segment.low) from error
-        if not entries or entries[0].index != segment.first or entries[-1].index < segment.high - 1:
-            raise Corruption(f"group {group}: other entries are stored in its place", group, segment.low)
+            raise Corruption(f"group {group}: {error}", group, span.low) from error
+        if not entries or entries[0].index != span.first or entries[-1].index < span.high - 1:
+            raise Corruption(f"group {group}: other entries are stored in its place", group, span.low)
         return entries
 
-    def _run(self, segment: Segment) -> bytes:
-        """The bytes of a segment's run, copied out."""
-        batch = self._in_flight.get(segment.carrier)
+    def _run(self, span: Span) -> bytes:
+        """The bytes of a span's run, copied out."""
+        batch = self._in_flight.get(span.carrier)
         if batch is not None:
-            return batch.blob[segment.run_at : segment.run_at + segment.run_length]
+            return batch.blob[span.at : span.at + span.length]
         pieces = []
         with self._environment.reading() as get:
-            for number, start, stop in spans(segment.run_at, segment.run_length):
-                value = get(chunk_key(segment.carrier, number))
+            for number, start, stop in spans(span.at, span.length):
+                value = get(chunk_key(span.carrier, number))
                 if value is None:
-                    raise Corruption(f"chunk {number} of log batch {segment.carrier} is missing")
-                read_header(value, segment.carrier, number)
+                    raise Corruption(f"chunk {number} of log batch {span.carrier} is missing")
+                read_header(value, span.carrier, number)
                 pieces.append(bytes(value[start:stop]))
         return b"".join(pieces)
 

@@ -1,24 +1,25 @@
 """Reading the whole log back: every checksum, the chain of batches, then the index."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...native.entries import decode_run
-from ...native.errors import Damaged
+from ...native.errors import Damaged, Refused
+from ...native.logindex import LogIndex, Rows
 from ..errors import Corruption, VersionMismatch
-from .blob import BadBatch, Contents, NewerFormat, decode_blob
-from .change import Index
+from .blob import BadBatch, Contents, MetaRow, NewerFormat, RowSection, decode_blob
 from .chunks import checksum_holds, join, read_header, spans, split_key
 from .environment import Environment
-from .rebuild import Rebuild
+from .metas import BadMeta, MetaKind, decode_birth, decode_members, decode_snapshot_point, encode_members
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """What a scan found."""
 
-    index: Index
+    index: LogIndex
     last_seq: int
     """The newest batch; 0 if there is none."""
     last_run: int
@@ -34,7 +35,7 @@ class _Stored(NamedTuple):
 
 def recover(environment: Environment) -> Recovered:
     """Scan the log. Raises `Corruption` at the first damage, `VersionMismatch` at a newer format."""
-    rebuild = Rebuild()
+    index = LogIndex()
     oldest = previous = run = 0
     head = 0
     for stored in _batches(environment):
@@ -45,10 +46,72 @@ def recover(environment: Environment) -> Recovered:
             raise Corruption(f"log batch {stored.seq} is of run {stored.run}, the one before of run {run}")
         oldest = oldest or stored.seq
         previous, run, head = stored.seq, stored.run, contents.head
-        rebuild.take(stored.seq, len(stored.values), sum(map(len, stored.values)), blob, contents)
+        with _consistent(f"log batch {stored.seq}"):
+            index.recover_batch(stored.seq, len(stored.values), sum(map(len, stored.values)))
+            _take(index, stored.seq, blob, contents)
     if oldest != head:
         raise Corruption(f"the log begins with batch {oldest}, it should with {head}")
-    return Recovered(rebuild.finish(), previous, run)
+    with _consistent("the log"):
+        index.recovered()
+    return Recovered(index, previous, run)
+
+
+@contextmanager
+def _consistent(where: str) -> Iterator[None]:
+    """What contradicts itself is damage, and the group and entry are known mostly."""
+    try:
+        yield
+    except Refused as error:
+        raise Corruption(f"{where}: {error}", error.group or None, error.index or None) from error
+    except BadMeta as error:
+        raise Corruption(f"{where}: {error}") from error
+
+
+def _take(index: LogIndex, seq: int, blob: bytes, contents: Contents) -> None:
+    """Enter a batch in the index. A fresh META row acts just before the row of its write."""
+    fresh = [meta for meta in contents.metas if meta.origin == seq]
+    fresh.sort(key=lambda meta: meta.write)
+    for section in contents.sections:
+        part = blob[section.at : section.at + section.size]
+        rows = Rows(part, section.at, section.rows, rewritten=section.rewritten)
+        if not section.rewritten:
+            for meta in fresh:
+                index.recover_rows(seq, rows, min(meta.write, section.rows))
+                _take_fresh(index, seq, meta)
+            fresh = []
+        index.recover_rows(seq, rows, section.rows)
+    for meta in contents.metas:
+        if meta.origin != seq:
+            _take_rewritten(index, seq, meta)
+
+
+def _take_fresh(index: LogIndex, seq: int, meta: MetaRow) -> None:
+    """A META row in the batch that wrote it first: it acts on all that was before."""
+    if meta.kind is MetaKind.TOMBSTONE:
+        index.recover_tombstone(meta.group, meta.replica_id, seq, seq)
+    elif meta.kind is MetaKind.BIRTH:
+        decode_birth(meta.group, meta.replica_id, meta.body)
+        index.recover_birth(meta.group, meta.replica_id, seq, seq, meta.body)
+    elif meta.kind is MetaKind.SNAPSHOT_POINT:
+        point = decode_snapshot_point(meta.body)
+        members = encode_members(point.conf_state)
+        index.recover_point(meta.group, meta.replica_id, seq, (point.index, point.term), members)
+    else:
+        raise BadMeta(f"{meta.kind.name} can only be rewritten")
+
+
+def _take_rewritten(index: LogIndex, seq: int, meta: MetaRow) -> None:
+    """A META row moved to this batch: it says what is, and acts on nothing."""
+    if meta.kind is MetaKind.TOMBSTONE:
+        index.recover_tombstone(meta.group, meta.replica_id, seq, meta.origin)
+    elif meta.kind is MetaKind.BIRTH:
+        decode_birth(meta.group, meta.replica_id, meta.body)
+        index.recover_birth(meta.group, meta.replica_id, seq, meta.origin, meta.body)
+    elif meta.kind is MetaKind.MEMBERS:
+        decode_members(meta.body)
+        index.recover_members(meta.group, meta.replica_id, seq, meta.origin, meta.body)
+    else:
+        raise BadMeta(f"{meta.kind.name} is never rewritten")
 
 
 def _batches(environment: Environment) -> Iterator[_Stored]:
@@ -87,17 +150,24 @@ def _damage_at(seq: int, chunk: int, blob: bytes) -> Corruption:
     """Name the entry that a damaged chunk holds, if what surrounds it can still be read."""
     text = f"chunk {chunk} of log batch {seq} is damaged"
     try:
-        contents = decode_blob(blob)
-        rows = [row for part in (*contents.appended, *contents.rewritten) for row in part.read(seq)]
-    except (BadBatch, NewerFormat):
+        sections = decode_blob(blob).sections
+        runs = [run for section in sections for run in runs_of(blob, section)]
+    except (BadBatch, NewerFormat, Refused):
         return Corruption(text)
-    for row in rows:
-        if row.run_length and any(number == chunk for number, _, _ in spans(row.run_at, row.run_length)):
+    for group, at, length in runs:
+        if any(number == chunk for number, _, _ in spans(at, length)):
             try:
-                decode_run(blob[row.run_at : row.run_at + row.run_length], _nothing)
+                decode_run(blob[at : at + length], _nothing)
             except Damaged as error:
-                return Corruption(f"{text}: {error} of group {row.group}", row.group, error.index)
+                return Corruption(f"{text}: {error} of group {group}", group, error.index)
     return Corruption(text)
+
+
+def runs_of(blob: bytes, section: RowSection) -> list[tuple[int, int, int]]:
+    """(group, offset, length) of each run of a section. Raises `Refused` if the section does not add up."""
+    part = blob[section.at : section.at + section.size]
+    rows = Rows(part, section.at, section.rows, rewritten=section.rewritten)
+    return [run for run in rows.runs() if run[2]]
 
 
 def _nothing(_term: int, _index: int, _type: int, _data: bytes) -> None:

@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from ...native.logindex import LogIndex, Stored
 from ..errors import Closed, Corruption, StorageFailed
 from .blob import BlobWriter
 from .cache import EntryCache
-from .change import Change, Index
 from .chunks import HEADER_SIZE, chunk_count, chunk_key, cut
-from .collection import Collector
+from .collection import CollectionPolicy, Collector
 from .environment import Environment, LmdbEnvironment
-from .grouplog import StoredLog
+from .grouplog import Births, StoredLog, birth_of
 from .handover import hand_over
-from .ledger import CollectionPolicy
 from .port import Birth, GroupWrite
 from .reader import Reader
 from .recovery import recover
@@ -40,14 +39,17 @@ class Usage(NamedTuple):
 class StagedBatch:
     """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
 
-    __slots__ = ("blob", "change", "groups", "previous", "seq")
+    __slots__ = ("blob", "groups", "previous", "retired", "seq")
 
-    def __init__(self, change: Change, blob: bytes, previous: int, groups: Sequence[int]) -> None:
-        self.seq = change.seq
+    def __init__(
+        self, seq: int, blob: bytes, previous: int, groups: Sequence[int], retired: Sequence[Stored]
+    ) -> None:
+        self.seq = seq
         self.groups = groups
         self.blob = blob
-        self.change = change
         self.previous = previous
+        self.retired = retired
+        """Batches that the same transaction deletes, oldest first."""
 
     @property
     def size(self) -> int:
@@ -71,7 +73,7 @@ class LogStore:
         """
         self._environment = environment
         recovered = recover(environment)
-        self._index: Index = recovered.index
+        self._index: LogIndex = recovered.index
         self._run = recovered.last_run
         self._next_seq = recovered.last_seq + 1
         self._last_staged = recovered.last_seq
@@ -109,21 +111,24 @@ class LogStore:
 
     def births(self) -> Mapping[int, Birth]:
         """See `port.LogStore.births`."""
-        return {group: log.birth.value for group, log in self._index.groups.items()}
+        return Births(self._index)
 
     def tombstones(self) -> Mapping[int, int]:
         """See `port.LogStore.tombstones`."""
-        return {group: kept.value for group, kept in self._index.tombstones.items()}
+        return dict(self._index.tombstones())
 
     def group(self, group: int) -> StoredLog:
         """See `port.LogStore.group`."""
-        return StoredLog(self._index.groups[group], self._reader)
+        log = self._index.log(group)
+        if log is None:
+            raise KeyError(group)
+        return StoredLog(log, birth_of(group, log), self._reader)
 
     @property
     def usage(self) -> Usage:
         """How much is stored, and how much of it is needed."""
-        ledger = self._index.ledger
-        return Usage(len(ledger), ledger.stored_bytes, ledger.live_bytes)
+        totals = self._index.totals()
+        return Usage(totals.batches, totals.stored_bytes, totals.live_bytes)
 
     @property
     def damage(self) -> Corruption | None:
@@ -136,40 +141,40 @@ class LogStore:
         """See `port.LogStore.stage`."""
         if self._stopped is not None:
             raise Closed(f"the log store takes no batch: {self._stopped}")
-        change = Change(self._index, self._next_seq)
+        seq = self._next_seq
+        self._index.begin(seq)
         try:
-            batch = self._encode(change, writes)
+            batch = self._encode(seq, writes)
         except BaseException:
-            change.undo()
+            self._index.undo(seq)
             raise
         self._next_seq += 1
-        self._last_staged = batch.seq
-        self._in_flight[batch.seq] = batch
+        self._last_staged = seq
+        self._in_flight[seq] = batch
         return batch
 
-    def _encode(self, change: Change, writes: Sequence[GroupWrite]) -> StagedBatch:
+    def _encode(self, seq: int, writes: Sequence[GroupWrite]) -> StagedBatch:
         writer = BlobWriter()
-        handed = hand_over(self._index, change, writer, writes)
-        change.settle()
-        metas = handed.metas + self._collector.collect(change, writer, self._last_finished)
+        handed = hand_over(self._index, seq, writer, writes)
+        moved, retired = self._collector.collect(seq, writer, self._last_finished)
+        metas = handed.metas + moved
         if metas:
             writer.add_metas(metas)
-        ledger = self._index.ledger
-        blob = writer.finish(previous=self._last_staged, head=ledger.oldest().seq)
+        oldest = self._index.oldest()
+        assert oldest is not None, "the batch being staged is there"
+        blob = writer.finish(previous=self._last_staged, head=oldest.seq)
         chunks = chunk_count(len(blob))
-        ledger.measure(change.batch, chunks, len(blob) + chunks * HEADER_SIZE)
+        self._index.measure(seq, chunks, len(blob) + chunks * HEADER_SIZE)
         if handed.entries:
-            self._cache.add(change.seq, handed.entries, handed.cost)
-        return StagedBatch(change, blob, self._last_staged, [write.group for write in writes])
+            self._cache.add(seq, handed.entries, handed.cost)
+        return StagedBatch(seq, blob, self._last_staged, handed.groups, retired)
 
     def commit(self, batch: StagedBatch) -> None:
         """See `port.LogStore.commit`."""
         if batch.previous != self._last_committed:
             raise StorageFailed(f"log batch {batch.seq} follows {batch.previous}, which is not committed")
         dropped = [
-            chunk_key(stored.seq, number)
-            for stored in batch.change.retired
-            for number in range(stored.chunks)
+            chunk_key(stored.seq, number) for stored in batch.retired for number in range(stored.chunks)
         ]
         self._environment.write(dropped, cut(batch.blob, batch.seq, self._run))
         self._last_committed = batch.seq
@@ -178,6 +183,7 @@ class LogStore:
         """See `port.LogStore.finish`."""
         oldest, _ = self._in_flight.popitem(last=False)
         assert oldest == batch.seq, f"batch {batch.seq} is finished before batch {oldest}"
+        self._index.finish(batch.seq)
         self._last_finished = batch.seq
 
     def roll_back(self, batches: Sequence[StagedBatch]) -> None:
@@ -186,7 +192,7 @@ class LogStore:
         for batch in reversed(batches):
             newest, _ = self._in_flight.popitem()
             assert newest == batch.seq, f"batch {batch.seq} is rolled back before batch {newest}"
-            batch.change.undo()
+            self._index.undo(batch.seq)
             self._cache.drop(batch.seq)
             self._last_staged = batch.previous
 

@@ -6,7 +6,21 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-NOUNS = ("mr_base", "mr_crc32c", "mr_inflights", "mr_entries", "mr_frame", "mr_messages")
+NOUNS = (
+    "mr_base",
+    "mr_crc32c",
+    "mr_inflights",
+    "mr_entries",
+    "mr_frame",
+    "mr_messages",
+    "mr_ledger",
+    "mr_log",
+    "mr_rows",
+    "mr_logindex",
+    "mr_rescue",
+)
+INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery")
+"""Sources that Python calls nothing of."""
 CDEF = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
@@ -46,7 +60,7 @@ ffibuilder.cdef(declarations() + RELEASED)
 ffibuilder.set_source(
     "multiraft.native._native",
     "".join(f'#include "{noun}.h"\n' for noun in NOUNS) + GIL,
-    sources=[_relative(HERE / f"{noun}.c") for noun in NOUNS],
+    sources=[_relative(HERE / f"{noun}.c") for noun in (*NOUNS, *INNER)],
     include_dirs=[_relative(HERE)],
     depends=[_relative(header) for header in sorted(HERE.glob("*.h"))],
     extra_compile_args=list(WARNINGS),

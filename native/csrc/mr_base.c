@@ -14,7 +14,7 @@ enum { STATUS_COUNT = sizeof(STATUS_NAMES) / sizeof(STATUS_NAMES[0]) };
 
 /* The tables are indexed by -code: a gap or a repetition in the map would shift them. */
 #define MR_STATUS_PLUS_ONE(name, code, text) +1
-_Static_assert(MR_RANGE == -((0 MR_STATUS_MAP(MR_STATUS_PLUS_ONE)) - 1), "codes count down without gaps");
+_Static_assert(MR_TWICE == -((0 MR_STATUS_MAP(MR_STATUS_PLUS_ONE)) - 1), "codes count down without gaps");
 #undef MR_STATUS_PLUS_ONE
 
 static _Thread_local char last_bug[256];

@@ -1,7 +1,8 @@
 /* mr_base: status codes, the assertion that NDEBUG does not remove, and byte helpers.
  *
  * Every function of ours that can fail returns a status and hands results out through pointers. Memory
- * belongs to the caller, always: nothing here allocates, and a failed call has changed nothing. */
+ * belongs to the caller, nothing allocates, and a failed call has changed nothing; the index of the log
+ * (mr_logindex and its parts) is the exception, and says so. */
 #ifndef MR_BASE_H
 #define MR_BASE_H
 
@@ -24,7 +25,15 @@
     X(MR_MAGIC, -10, "it is not a frame of this protocol")                                                   \
     X(MR_VERSION, -11, "its format version is not supported")                                                \
     X(MR_RESERVED, -12, "reserved bits are set")                                                             \
-    X(MR_RANGE, -13, "a number does not fit its field")
+    X(MR_RANGE, -13, "a number does not fit its field")                                                      \
+    X(MR_MEMORY, -14, "there is no memory left")                                                             \
+    X(MR_ABSENT, -15, "there is no such replica here")                                                       \
+    X(MR_EXISTS, -16, "another replica of the group is here")                                                \
+    X(MR_REMOVED, -17, "the replica was removed and cannot come back")                                       \
+    X(MR_GAP, -18, "entries are missing before it")                                                          \
+    X(MR_COMPACTED, -19, "it is compacted")                                                                  \
+    X(MR_NO_ENTRY, -20, "there is no such entry")                                                            \
+    X(MR_TWICE, -21, "it is there twice")
 
 #define MR_STATUS_ENUM(name, code, text) name = (code),
 enum mr_status { MR_STATUS_MAP(MR_STATUS_ENUM) };

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.replica import SYSTEM_GROUP
 from multiraft.engine.statemachine.commands import HEADER_BYTES, Put, decode

@@ -9,10 +9,11 @@ from pathlib import Path
 from multiraft.engine import nodefile
 from multiraft.engine.errors import Corruption, InvalidArgument, VersionMismatch
 from multiraft.engine.logstore import blob, chunks, metas
+from multiraft.engine.logstore.recovery import runs_of
 from multiraft.engine.statemachine import applied, commands, kv_snapshot, records
 from multiraft.native.checksum import crc32c
 from multiraft.native.entries import decode_run, encode_runs, run_header
-from multiraft.native.errors import Damaged
+from multiraft.native.errors import Damaged, Refused
 from multiraft.shards import directory_commands, directory_store
 
 NODE_PATH = Path("node")
@@ -130,12 +131,12 @@ def log_blob(data: bytes):
         data = data[:8] + struct.pack("<Q", len(data)) + data[16:]
     try:
         found = blob.decode_blob(data)
-        for section in (*found.appended, *found.rewritten):
-            for row in section.read(9):
-                assert row.run_at + row.run_length <= len(data)
+        for section in found.sections:
+            for _, at, length in runs_of(data, section):
+                assert at + length <= len(data)
         for meta in found.metas:
             log_meta(bytes([meta.kind]) + meta.body)
-    except (blob.BadBatch, blob.NewerFormat):
+    except (blob.BadBatch, blob.NewerFormat, Refused):
         return None
     return found
 

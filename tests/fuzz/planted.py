@@ -56,6 +56,13 @@ PLANTS = [
     ),
     Plant("room", "encode_runs", "mr_entries.c", "needed + bytes <= room", "needed + bytes <= room + 1"),
     Plant("head", "seal_messages", "mr_messages.c", "room < MR_FRAME_HEADER", "room + 1 < MR_FRAME_HEADER"),
+    Plant(
+        "section",
+        "log_index",
+        "mr_rows.c",
+        "opened.truncation_at + 16 * truncations != length",
+        "opened.truncation_at > length + 0 * truncations",
+    ),
     Plant("type", "run", "mr_entries.c", "(uint8_t)(word >> 24)", "(uint8_t)(word >> 25)"),
 ]
 

@@ -67,3 +67,21 @@ def numbers_of_messages() -> list[bytes]:
     rows = pack("<HBB", 259, 60, 3) + pack("<HBB", 3, 0, 9)
     body = models.encode_run(ENTRIES) + b"extra bytes"
     return [pack("<BHHBB", 2, 1000, 500, 2, mode) + rows + body for mode in range(4)]
+
+
+def log_calls() -> list[bytes]:
+    """Births, appends, conflicts, cuts, removals and collections; then the same found by recovery."""
+    bear, append = bytes([2, 0, 1, 0]), bytes([2, 6, 1, 0, 0, 7, 1])
+    conflict, cut = bytes([2, 7, 1, 0, 2, 23, 3]), bytes([2, 6, 1, 0, 0, 0, 0x12])
+    removal, collection = bytes([2, 1, 1, 0]), bytes([6, 0, 0, 0])
+    run = models.encode_run([(1, 2, 0, b"x"), (2, 3, 0, b"")])
+    padding = bytes(-len(run) % 8)
+    row = pack("<QQII8s", 2, 1, len(run), 0, b"\0") + run + padding
+    section = bytes([1, 0, len(row)]) + row
+    staged = [bear, append, conflict, cut, bytes([1]), collection, bytes([0]), removal, bear]
+    found = [bytes([0, 2, 1, 0]), bytes([4, 2, 1, 0]), section, bytes([5, 2, 1, 0, 4, 7, 1, 0])]
+    return [
+        b"\0" + b"".join(staged),
+        b"\0" + bear + bytes([2, 3, 1, 0]) + section + bytes([6]) + section,
+        b"\1" + b"".join(found),
+    ]

@@ -132,11 +132,9 @@ def node_files() -> list[bytes]:
 
 def log_blobs() -> list[bytes]:
     run = models.encode_run([(3, 7, 0, b"entry")])
-    columns = blob.RowColumns([1, 2], [11, 12], [len(run), 0], bytes([1, 2]), [3, 1, 6], [5, 2])
     writer = blob.BlobWriter()
-    writer.add_rows(columns, [run])
-    columns.origins = [4, 5]
-    writer.add_rows(columns, [run])
+    section, _ = writer.add_rows([1, 2], [11, 12], [run], [len(run), 0], bytes([1, 2]), [3, 1, 6], [5, 2])
+    writer.add_rewritten(section[:32] + struct.pack("<QQ", 4, 5) + section[32:], 2)
     metas_ = [blob.MetaRow(1, 11, 3, 0, metas.MetaKind(one[0]), one[1:]) for one in log_metas()]
     writer.add_metas(metas_)
     return [ODD + writer.finish(8, 2)]

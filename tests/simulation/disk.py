@@ -16,7 +16,7 @@ from multiraft.engine import nodefile
 from multiraft.engine.datadir import _identity_problem
 from multiraft.engine.errors import Closed, ClusterMismatch, Fatal
 from multiraft.engine.logstore.chunks import chunk_key, cut
-from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment
 from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.engine.nodefile import NodeFile
@@ -147,7 +147,7 @@ class Mount:
             self.log.commit(batch)
             return False
         values = self.disk.contents.log
-        dropped = [chunk_key(old.seq, part) for old in batch.change.retired for part in range(old.chunks)]
+        dropped = [chunk_key(old.seq, part) for old in batch.retired for part in range(old.chunks)]
         added = cut(batch.blob, batch.seq, self.log._run)
         done = self.disk.random.randrange(len(added) + len(dropped))
         values.update(added[:done])

@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.environment import Get
-from multiraft.engine.logstore.ledger import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryLogStore
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore
@@ -76,7 +76,7 @@ def test_work_with_one_append_is_bounded():
     store = MemoryLogStore(store.environment, collection=policy)
     for _ in range(30):
         batch = put(store)
-        assert len(batch.change.retired) <= 4
+        assert len(batch.retired) <= 4
         assert batch.size < 5000
     assert len(store.births()) == 29
 
@@ -85,7 +85,7 @@ def test_batches_in_flight_are_not_collected():
     store = MemoryLogStore(collection=CollectionPolicy(0.0, 0))
     put(store, born(1))
     flying = [store.stage([appended(1, make_entries(2, 1, term=term))]) for term in range(1, 9)]
-    retired = [stored.seq for batch in flying for stored in batch.change.retired]
+    retired = [stored.seq for batch in flying for stored in batch.retired]
     assert max(retired) < flying[0].seq
 
 

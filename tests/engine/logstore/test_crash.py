@@ -1,6 +1,6 @@
 """A crash between any two writes leaves exactly what was committed."""
 
-from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryLogStore
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.raft.state import HardState
@@ -41,7 +41,7 @@ def test_crash_at_every_write_with_collection_going_on():
     for writes in history():
         batch = put(store, *writes)
         model = model.after(writes)
-        collected += len(batch.change.retired)
+        collected += len(batch.retired)
         store = store.crash()
         model.check(store)
     assert collected > 20
@@ -55,7 +55,7 @@ def test_collection_with_three_batches_in_flight_and_a_crash_after_each():
         store, model = MemoryLogStore(collection=EAGER), Model()
         for start in range(0, len(batches), 3):
             flying = [(store.stage(writes), writes) for writes in batches[start : start + 3]]
-            collected += sum(len(batch.change.retired) for batch, _ in flying)
+            collected += sum(len(batch.retired) for batch, _ in flying)
             for batch, writes in flying[:committed]:
                 store.commit(batch)
                 model = model.after(writes)
@@ -77,7 +77,7 @@ def test_a_vote_in_flight_while_its_group_is_collected_is_not_lost():
             put(store, born(100 + index), appended(100 + index, make_entries(2, 1, size=200)))
         vote = store.stage([GroupWrite(1, 1, HardState(5, 2, 1))])
         behind = [store.stage([]) for _ in range(3)]
-        assert any(batch.change.retired for batch in (vote, *behind))
+        assert any(batch.retired for batch in (vote, *behind))
         if vote_commits:
             for batch in (vote, *behind):
                 store.commit(batch)

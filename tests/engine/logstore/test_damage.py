@@ -6,7 +6,7 @@ import pytest
 
 from multiraft.engine.errors import Corruption, VersionMismatch
 from multiraft.engine.logstore.chunks import chunk_key, cut, join
-from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.raft.state import HardState

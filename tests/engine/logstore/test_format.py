@@ -10,8 +10,6 @@ from multiraft.engine.logstore.blob import (
     BlobWriter,
     MetaRow,
     NewerFormat,
-    Row,
-    RowColumns,
     decode_blob,
 )
 from multiraft.engine.logstore.chunks import (
@@ -37,10 +35,10 @@ from multiraft.engine.logstore.metas import (
     encode_members,
     encode_snapshot_point,
 )
-from multiraft.engine.logstore.runs import BadRun, run_bounds, slice_run, term_changes
-from multiraft.native.entries import decode_run, encode_runs
-from multiraft.raft.entry import Entry
-from multiraft.raft.state import ConfState, HardState
+from multiraft.engine.logstore.recovery import runs_of
+from multiraft.native.entries import encode_runs
+from multiraft.native.errors import Refused
+from multiraft.raft.state import ConfState
 
 from .builders import make_birth, make_entries
 
@@ -50,10 +48,8 @@ RUNS = [b"", *encode_runs([make_entries(5, 3), make_entries(9, 1, size=0)])]
 def small_blob() -> bytes:
     writer = BlobWriter()
     lengths = [len(run) for run in RUNS]
-    writer.add_rows(
-        RowColumns([7, 8, 9], [1, 2, 3], lengths, b"\1\2\3", [1, 2, 3, 4, 5, 6], [8, 1, 9, 2]), RUNS
-    )
-    writer.add_rows(RowColumns([4], [1], [len(RUNS[2])], b"\0", [], [], [2]), [RUNS[2]])
+    writer.add_rows([7, 8, 9], [1, 2, 3], RUNS, lengths, b"\1\2\3", [1, 2, 3, 4, 5, 6], [8, 1, 9, 2])
+    writer.add_rewritten(bytes(24) + RUNS[2] + bytes(5), 1)
     writer.add_metas(
         [MetaRow(7, 1, 6, 0, MetaKind.TOMBSTONE, b""), MetaRow(8, 2, 5, 1, MetaKind.BIRTH, b"body!")]
     )
@@ -64,24 +60,22 @@ def test_blob_reads_back():
     blob = small_blob()
     contents = decode_blob(blob)
     assert (contents.previous, contents.head) == (5, 2)
-    rows = list(contents.appended[0].read(6))
-    at = rows[1].run_at
-    assert rows == [
-        Row(7, 1, 6, HardState(1, 2, 3), None, at, 0),
-        Row(8, 2, 6, None, (8, 1), at, len(RUNS[1])),
-        Row(9, 3, 6, HardState(4, 5, 6), (9, 2), at + len(RUNS[1]), len(RUNS[2])),
-    ]
+    appended, rewritten = contents.sections
+    assert (appended.rewritten, appended.rows, rewritten.rewritten, rewritten.rows) == (False, 3, True, 1)
+    runs = runs_of(blob, appended)
+    at = runs[0][1]
+    assert runs == [(8, at, len(RUNS[1])), (9, at + len(RUNS[1]), len(RUNS[2]))]
     assert blob[at:].startswith(RUNS[1] + RUNS[2])
-    (moved,) = contents.rewritten[0].read(6)
-    assert (moved.group, moved.origin, blob[moved.run_at :][: moved.run_length]) == (4, 2, RUNS[2])
+    assert blob[rewritten.at :][: rewritten.size] == bytes(24) + RUNS[2] + bytes(5)
     assert [meta.body for meta in contents.metas] == [b"", b"body!"]
 
 
-def test_runs_stand_where_the_writer_said():
+def test_a_section_stands_where_the_writer_said():
     writer = BlobWriter()
-    at = writer.runs_at(1, rewritten=True)
-    writer.add_rows(RowColumns([4], [1], [len(RUNS[1])], b"\0", [], [], [2]), [RUNS[1]])
-    assert writer.finish(1, 1)[at:].startswith(RUNS[1])
+    at = writer.next_base
+    section, base = writer.add_rows([4], [1], [RUNS[1]], [len(RUNS[1])], b"\0", [], [])
+    assert base == at
+    assert writer.finish(1, 1)[at:] == section
 
 
 def test_truncated_blob_is_refused_at_every_length():
@@ -102,9 +96,9 @@ def test_damaged_blob_is_refused_or_decoded_but_never_breaks_the_decoder():
             bad[draw.randrange(len(bad))] = draw.randrange(256)
         try:
             contents = decode_blob(bytes(bad))
-            for rows in (*contents.appended, *contents.rewritten):
-                assert all(row.run_at + row.run_length <= len(bad) for row in rows.read(6))
-        except (BadBatch, NewerFormat):
+            for section in contents.sections:
+                assert all(at + length <= len(bad) for _, at, length in runs_of(bytes(bad), section))
+        except (BadBatch, NewerFormat, Refused):
             pass
 
 
@@ -188,29 +182,3 @@ def test_metas_of_another_shape_are_refused():
         for decode in (decode_snapshot_point, decode_members, lambda body: decode_birth(1, 1, body)):
             with pytest.raises(BadMeta):
                 decode(body)
-
-
-def test_slices_of_a_run_keep_the_entries_checksums():
-    entries = [Entry(1 + index // 4, index, data=b"%d" % index * (index % 3)) for index in range(10, 22)]
-    run = encode_runs([entries])[0]
-    for low in range(10, 22):
-        for high in range(low + 1, 23):
-            piece = slice_run(run, low, high)
-            assert decode_run(piece, Entry) == entries[low - 10 : high - 10]
-    assert slice_run(run, 10, 22) is run
-
-
-def test_bounds_and_terms_are_read_without_decoding():
-    entries = [*make_entries(4, 2, 1), *make_entries(6, 1, 3), *make_entries(7, 2, 9)]
-    buffer = b"before" + encode_runs([entries])[0]
-    first, end = run_bounds(buffer, 6, len(buffer) - 6)
-    assert (first, end) == (4, 9)
-    assert term_changes(buffer, 6, first, end) == [(4, 1), (6, 3), (7, 9)]
-    with pytest.raises(BadRun):
-        run_bounds(buffer, 6, len(buffer) - 7)
-    with pytest.raises(BadRun):
-        run_bounds(buffer, 6, len(buffer))
-    falling = bytearray(buffer)
-    falling[6 + 16 + 2 * 16] = 0
-    with pytest.raises(BadRun):
-        term_changes(bytes(falling), 6, first, end)

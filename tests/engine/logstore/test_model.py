@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from multiraft.engine.errors import Closed, StorageFailed
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.environment import LmdbEnvironment
-from multiraft.engine.logstore.ledger import CollectionPolicy
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.raft.entry import Entry, limit_size

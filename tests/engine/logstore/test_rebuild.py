@@ -1,13 +1,14 @@
 """Recovery puts rewritten items where they were, and reports a log that contradicts itself."""
 
+import struct
 from collections.abc import Sequence
 
 import pytest
 
 from multiraft.engine.errors import Corruption
-from multiraft.engine.logstore.blob import BlobWriter, Contents, MetaRow, RowColumns, decode_blob
+from multiraft.engine.logstore.blob import BlobWriter, Contents, MetaRow, RowSection, decode_blob
 from multiraft.engine.logstore.chunks import cut, join, split_key
-from multiraft.engine.logstore.ledger import CollectionPolicy
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.metas import (
     MetaKind,
@@ -24,6 +25,12 @@ from multiraft.raft.state import HardState
 from .builders import MEMBERS, all_entries, appended, born, make_birth, make_entries, put
 
 BIRTH = MetaRow(7, 1, 1, 0, MetaKind.BIRTH, encode_birth(make_birth(7)))
+
+
+def rewritten_row(replica_id: int, origin: int, parts: bytes, run: bytes, hard_state: Sequence[int]) -> bytes:
+    """A REWRITE section with one row of group 7."""
+    head = struct.pack("<3QI4x8s", 7, replica_id, origin, len(run), parts)
+    return head + run + bytes(-len(run) % 8) + struct.pack(f"<{len(hard_state)}Q", *hard_state)
 
 
 class Written:
@@ -47,9 +54,10 @@ class Written:
         writer = BlobWriter()
         run = encode_runs([entries])[0]
         parts = b"\1" if hard_state else b"\0"
-        origins = None if origin is None else [origin]
-        columns = RowColumns([7], [replica_id], [len(run)], parts, hard_state or (), (), origins)
-        writer.add_rows(columns, [run])
+        if origin is None:
+            writer.add_rows([7], [replica_id], [run], [len(run)], parts, hard_state or (), ())
+        else:
+            writer.add_rewritten(rewritten_row(replica_id, origin, parts, run, hard_state or ()), 1)
         writer.add_metas(metas)
         blob = writer.finish(self._seq - 1, 1)
         self.environment.write([], cut(blob, self._seq, 1))
@@ -170,6 +178,15 @@ def contents(store: MemoryLogStore) -> list[tuple[int, bytes, Contents]]:
     return found
 
 
+def rewritten_rows(blob: bytes, section: RowSection) -> list[tuple[int, str]]:
+    """(origin, what it is) of each row."""
+    count, at = section.rows, section.at
+    origins = struct.unpack_from(f"<{count}Q", blob, at + 16 * count)
+    parts_at = at + 24 * count + 4 * count + -4 * count % 8
+    kinds = {0: "run", 1: "hard_state", 2: "point"}
+    return [(origins[row], kinds[blob[parts_at + row]]) for row in range(count)]
+
+
 def test_what_is_rewritten_again_and_again_keeps_its_origin():
     """Each item's origin is the batch that wrote it first, however often it moved."""
     store = MemoryLogStore(collection=CollectionPolicy(0.0, 0))
@@ -181,11 +198,21 @@ def test_what_is_rewritten_again_and_again_keeps_its_origin():
     for _ in range(20):
         put(store)
     found: dict[object, int] = {}
-    for seq, _, batch in contents(store):
+    for seq, blob, batch in contents(store):
         assert seq > max(origins.values())
-        for row in (row for rows in batch.rewritten for row in rows.read(seq)):
-            kind = "hard_state" if row.hard_state else "point" if row.truncation else "run"
-            found[kind] = row.origin
+        for section in batch.sections:
+            found |= {kind: origin for origin, kind in rewritten_rows(blob, section)}
         for meta in batch.metas:
             found["birth" if meta.kind is MetaKind.BIRTH else "removed"] = meta.origin
     assert found == origins
+
+
+def test_a_truncation_that_came_late_does_not_move_the_point_back_in_recovery():
+    """Neither one that is older than the point, nor the older of two in one batch."""
+    store = MemoryLogStore(collection=CollectionPolicy(0.0, 0))
+    put(store, born(7), appended(7, make_entries(2, 9)))
+    put(store, GroupWrite(7, 1, truncate=(6, 1)), GroupWrite(7, 1, truncate=(4, 1)))
+    for _ in range(8):
+        put(store, GroupWrite(7, 1, truncate=(5, 1)))
+        store = store.crash()
+        assert store.group(7).first_index() == 7

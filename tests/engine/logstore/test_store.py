@@ -134,7 +134,6 @@ WRONG = {
     "removed replica": born(6, 2),
     "run without entries": GroupWrite(7, 1, run=encode_runs([make_entries(6, 1)])[0]),
     "entries without run": GroupWrite(7, 1, entries=make_entries(6, 1), run=bytes(40)),
-    "run of other entries": GroupWrite(7, 1, None, make_entries(6, 1), encode_runs([make_entries(7, 1)])[0]),
 }
 
 

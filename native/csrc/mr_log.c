@@ -1,0 +1,151 @@
+#include "mr_log.h"
+
+_Static_assert(sizeof(struct mr_segment) == 20, "a segment takes 20 bytes");
+_Static_assert(sizeof(struct mr_log_head) == 15 * 8, "a head is numbers and nothing between them");
+
+#define CARRIER_MAX ((UINT64_C(1) << 44) - 1)
+#define LIVE_MAX ((UINT64_C(1) << 20) - 1)
+
+void mr_log_begin(struct mr_log *log, uint64_t group, uint64_t replica) {
+    uint64_t life = log->life + 1;
+    *log = (struct mr_log){.group = group, .life = life};
+    log->head = (struct mr_log_head){
+        .replica = replica, .point_index = 1, .point_term = 1, .hard_commit = 1, .last_index = 1};
+}
+
+void mr_log_end(struct mr_log *log) {
+    free(log->birth.bytes);
+    free(log->members.bytes);
+    mr_array_free(&log->segments);
+    mr_array_free(&log->terms);
+    uint64_t life = log->life + 1;
+    *log = (struct mr_log){.life = life};
+}
+
+uint32_t mr_log_position(const struct mr_log *log, uint64_t index) {
+    uint32_t low = 0;
+    uint32_t high = log->segments.count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (mr_segment_first(log, middle) < index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+uint32_t mr_log_term_position(const struct mr_log *log, uint64_t index) {
+    uint32_t low = 0;
+    uint32_t high = log->terms.count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (log->terms.items[middle].first <= index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+uint64_t mr_log_term(const struct mr_log *log, uint64_t index) {
+    if (index == log->head.point_index) {
+        return log->head.point_term;
+    }
+    if (index < log->head.point_index || index > log->head.last_index) {
+        return 0;
+    }
+    uint32_t position = mr_log_term_position(log, index);
+    return position == 0 ? 0 : log->terms.items[position - 1].term;
+}
+
+/* Counts all segments from the first one's index, or from `index` if that is lower or there are none. */
+static int rebase(struct mr_log *log, uint64_t index) {
+    uint64_t base = index;
+    uint32_t count = log->segments.count;
+    if (count > 0 && mr_segment_first(log, 0) < base) {
+        base = mr_segment_first(log, 0);
+    }
+    uint64_t last = count > 0 ? mr_segment_first(log, count - 1) : base;
+    if ((last > index ? last : index) - base > UINT32_MAX) {
+        return MR_RANGE;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        log->segments.items[i].first = (uint32_t)(mr_segment_first(log, i) - base);
+    }
+    log->base = base;
+    return MR_OK;
+}
+
+int mr_log_segment(struct mr_log *log, const struct mr_span *span, struct mr_segment *made) {
+    if (span->carrier > CARRIER_MAX || span->high - span->low > LIVE_MAX || span->at > UINT32_MAX ||
+        span->length > UINT32_MAX || span->high < span->low) {
+        return MR_RANGE;
+    }
+    if (span->low < log->base || span->low - log->base > UINT32_MAX) {
+        int status = rebase(log, span->low);
+        if (status != MR_OK) {
+            return status;
+        }
+    }
+    *made = (struct mr_segment){.carrier = span->carrier,
+                                .live = span->high - span->low,
+                                .first = (uint32_t)(span->low - log->base),
+                                .at = (uint32_t)span->at,
+                                .length = (uint32_t)span->length};
+    return MR_OK;
+}
+
+int mr_log_put_back(struct mr_log *log, uint32_t position, const struct mr_segment *segments,
+                    uint32_t count) {
+    int status = mr_array_reserve(&log->segments, count);
+    if (status != MR_OK || count == 0) {
+        return status;
+    }
+    struct mr_segment *place = log->segments.items + position;
+    memmove(place + count, place, (log->segments.count - position) * sizeof(*place));
+    memcpy(place, segments, count * sizeof(*place));
+    log->segments.count += count;
+    return MR_OK;
+}
+
+int mr_log_put_back_terms(struct mr_log *log, uint32_t position, const struct mr_term_run *terms,
+                          uint32_t count) {
+    int status = mr_array_reserve(&log->terms, count);
+    if (status != MR_OK || count == 0) {
+        return status;
+    }
+    struct mr_term_run *place = log->terms.items + position;
+    memmove(place + count, place, (log->terms.count - position) * sizeof(*place));
+    memcpy(place, terms, count * sizeof(*place));
+    log->terms.count += count;
+    return MR_OK;
+}
+
+int mr_log_insert(struct mr_log *log, uint32_t position, const struct mr_segment *segment) {
+    return mr_log_put_back(log, position, segment, 1);
+}
+
+int mr_log_insert_term(struct mr_log *log, uint32_t position, struct mr_term_run term) {
+    return mr_log_put_back_terms(log, position, &term, 1);
+}
+
+void mr_log_remove(struct mr_log *log, uint32_t position, uint32_t count) {
+    if (count == 0) {
+        return;
+    }
+    struct mr_segment *place = log->segments.items + position;
+    memmove(place, place + count, (log->segments.count - position - count) * sizeof(*place));
+    log->segments.count -= count;
+}
+
+void mr_log_remove_terms(struct mr_log *log, uint32_t position, uint32_t count) {
+    if (count == 0) {
+        return;
+    }
+    struct mr_term_run *place = log->terms.items + position;
+    memmove(place, place + count, (log->terms.count - position - count) * sizeof(*place));
+    log->terms.count -= count;
+}
