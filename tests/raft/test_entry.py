@@ -60,7 +60,7 @@ def test_limit_cuts_where_the_sum_exceeds_it(run: list[Entry], limit: int):
         assert encoded_sizes(run[: len(cut) + 1]) > limit
 
 
-@pytest.mark.parametrize("limit", range(0, 100))
+@pytest.mark.parametrize("limit", range(100))
 def test_small_entries_are_cut_exactly(limit: int):
     """Seven bytes each: neither their data nor what an entry takes at most says how many fit."""
     run = [Entry(1, index, data=b"x") for index in range(1, 11)]

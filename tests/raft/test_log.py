@@ -81,9 +81,10 @@ def test_slice_is_the_same_whether_stable_or_not(stable: int, unstable: int, dat
 @pytest.mark.parametrize(("limit", "found"), [(11, 2), (12, 3), (15, 3), (16, 4), (17, 4)])
 def test_unstable_entry_that_does_not_fit_behind_stable_ones_is_left_out(limit: int, found: int):
     """Four bytes each. At least one entry is returned, but not at least one of each part."""
-    log = log_of([1, 1], [1, 1])
-    log.storage = storage_with()
-    log.storage.append([Entry(1, 1), Entry(1, 2)])
+    storage = MemoryStorage(ConfState((1,)))
+    storage.append([Entry(1, 1), Entry(1, 2)])
+    log = RaftLog(storage)
+    log.append([Entry(1, 3), Entry(1, 4)])
     assert len(log.entries(1, limit)) == found
 
 
