@@ -42,6 +42,7 @@ class Faults:
         for one in self._ports:
             for other in self._ports:
                 self._mend(one, other)
+        self.cluster.network.reset_slow(0.3)
         for node, disk in cluster.disks.items():
             disk.error = disk.trap = None
             disk.commit_s = (0.0005, 0.005)

@@ -81,6 +81,13 @@ class Network:
             socket.break_now()
         return len(broken)
 
+    def reset_slow(self, seconds: float) -> None:
+        """Break every connection whose last byte is still under way for longer than this."""
+        for sockets in list(self._sockets.values()):
+            for socket in list(sockets):
+                if socket.behind > seconds:
+                    socket.break_now()
+
     def add(self, socket: "Socket") -> None:
         """A connection's end exists on its machine."""
         self._sockets.setdefault(socket.machine, {})[socket] = None

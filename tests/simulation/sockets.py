@@ -282,6 +282,11 @@ class Socket(asyncio.Transport):
 
     # -- faults ----------------------------------------------------------------------------------
 
+    @property
+    def behind(self) -> float:
+        """Seconds until what was sent last arrives."""
+        return self._in_order - self._world.now
+
     def break_now(self) -> None:
         """The connection is reset in the middle: both ends hear of it."""
         if not self._gone:
