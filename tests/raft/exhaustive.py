@@ -155,7 +155,8 @@ class Search:
             return None
         if result.cell != state[position]:
             ghost = self._judged(cells, position, state[position], ghost)
-        return (*cells, self.networks.of(network), ghost, self.budgets.of(budget))  # type: ignore[return-value]  # six
+        first, second, third = cells
+        return first, second, third, self.networks.of(network), ghost, self.budgets.of(budget)
 
     def _idle(self, m: int, cells: list[int]) -> bool:
         """Whether a message will be ignored for ever: its term is over, or its question is settled."""
