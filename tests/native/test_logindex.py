@@ -120,8 +120,8 @@ class Play:
         self.removed: dict[int, int] = {}
         self.seq = 0
         self.flying: list[tuple[int, dict[int, ModelLog], dict[int, int]]] = []
-        self.batches: list[tuple[int, list[object]]] = []
-        """What was staged, for recovery: births as (group, replica), removals as ints, rows."""
+        self.batches: list[tuple[int, list[Write | tuple[str, int, int]]]] = []
+        """What was staged, for recovery: rows, and births and removals as (kind, group, replica)."""
 
     def stage(self) -> None:
         self.flying.append((self.seq + 1, copied(self.model), dict(self.removed)))
@@ -131,7 +131,7 @@ class Play:
         self.index.measure(self.seq, 1, 1000)
         self.batches.append((self.seq, done))
 
-    def draw(self) -> object:
+    def draw(self) -> Write | tuple[str, int, int]:
         group = self.random.randint(1, 6)
         known = self.model.get(group)
         if known is None:
