@@ -40,6 +40,14 @@ def test_leader_is_set_even_if_the_snapshot_is_of_no_use():
     assert raw.raft.log.last_index() == 2
 
 
+def test_a_snapshot_of_what_is_committed_and_not_applied_yet_is_of_no_use():
+    raw = follower()
+    assert (raw.raft.log.applied, raw.raft.log.committed) == (0, 2)
+    raw.step(Message(MsgType.SNAP, 2, 1, 2, snapshot=Snapshot(1, 2, MEMBERS, b"of another history")))
+    assert raw.raft.log.unstable.snapshot is None
+    assert [m.index for m in drain(raw)] == [2]
+
+
 def test_leader_is_set_even_if_the_snapshot_is_for_others():
     raw = follower()
     raw.step(Message(MsgType.SNAP, 2, 1, 2, snapshot=Snapshot(11, 1, ConfState((1, 3)), b"")))

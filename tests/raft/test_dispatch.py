@@ -99,3 +99,14 @@ def test_answers_of_strangers_are_refused(kind: MsgType, sender: int):
 def test_messages_must_name_their_term(kind: MsgType):
     with pytest.raises(BadMessage, match="names no term"):
         in_role(Role.FOLLOWER).step(Message(kind, 1, 2))
+
+
+def test_an_acknowledgement_of_an_earlier_term_is_not_counted():
+    """It speaks of entries that may have been replaced since."""
+    raw = in_role(Role.LEADER)
+    last = raw.raft.log.last_index()
+    before = raw.status()
+    for member in (2, 3):
+        raw.step(Message(MsgType.APP_RESP, 1, member, raw.raft.term - 1, index=last))
+    assert raw.status() == before
+    assert raw.raft.log.committed < last
