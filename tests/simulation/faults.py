@@ -290,8 +290,11 @@ class Faults:
         return True
 
     def _is_seen(self, node: int) -> bool:
-        """Whether everybody runs and has met the present life of the node."""
+        """Whether everybody runs and has met the present life of the node: else the copy may come first."""
         engines = self.cluster.engines
-        return len(engines) == len(self.cluster.ids) and all(
-            node in engine.assembly.transport.connected() for id_, engine in engines.items() if id_ != node
-        )
+        if len(engines) < len(self.cluster.ids):
+            return False
+        present = engines[node].assembly.identity.incarnation
+        rosters = [one.assembly.transport.admission._roster for id_, one in engines.items() if id_ != node]
+        known = [roster._newest.get(node) for roster in rosters]
+        return all(process is not None and process.incarnation == present for process in known)
