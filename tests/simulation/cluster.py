@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from multiraft.engine.config import EngineConfig
-from multiraft.engine.errors import ClusterMismatch, Corruption, DiskFull, StorageFailed
+from multiraft.engine.errors import ClusterMismatch, Corruption, DiskFull, Error, StorageFailed
 from multiraft.engine.node import Node
 from multiraft.engine.transport.tcp import TcpOptions
 from multiraft.shards.engine import Engine
@@ -143,7 +143,11 @@ class Cluster:
         return True
 
     async def _close(self, process: Process) -> None:
-        await process.close()
+        try:
+            await process.close()
+        except Error:  # its last flush; whoever closes a node on a broken disk is told
+            if not process.disk.failed:
+                raise
         self.world.after(0.001, self._exited, process)
 
     def _exited(self, process: Process) -> None:
