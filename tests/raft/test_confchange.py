@@ -80,6 +80,12 @@ def test_data_cut_off_inside_a_field_is_refused():
                 decode(entry)
 
 
+def test_fields_of_later_versions_are_passed_over():
+    change = ConfChange((Change(ChangeType.REMOVE, 0),), Transition.JOINT_EXPLICIT, b"context")
+    unknown = b"\x28\x07" + b"\x32\x03new"  # field 5, a number, and field 6, bytes
+    assert decode(Entry(1, 1, EntryType.CONF_CHANGE_V2, encode_v2(change) + unknown)) == change
+
+
 @given(st.binary(max_size=60))
 def test_any_data_decodes_or_is_refused(data: bytes):
     with contextlib.suppress(ConfChangeError):

@@ -1,5 +1,7 @@
 """Sizes of entries, and cutting runs of them."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,17 @@ def test_limit_cuts_where_the_sum_exceeds_it(run: list[Entry], limit: int):
     if len(cut) < len(run):
         assert len(cut) >= 1
         assert encoded_sizes(run[: len(cut) + 1]) > limit
+
+
+@pytest.mark.parametrize("number", [0, 1, *(2**n + d for n in range(7, 64, 7) for d in (-1, 0)), 2**64 - 1])
+def test_numbers_take_a_byte_for_every_seven_bits(number: int):
+    digits = max(1, math.ceil(number.bit_length() / 7))
+    assert encoded_size(Entry(number, 1)) == encoded_size(Entry(1, number)) == 3 + digits
+
+
+@pytest.mark.parametrize(("length", "more"), [(1, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3)])
+def test_data_takes_its_length_and_itself(length: int, more: int):
+    assert encoded_size(Entry(1, 1, data=bytes(length))) == 4 + 1 + more + length
 
 
 @pytest.mark.parametrize("limit", range(100))

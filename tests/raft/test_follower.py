@@ -7,6 +7,7 @@ from multiraft.raft import (
     ChangeType,
     ConfChange,
     ConfState,
+    HardState,
     Message,
     MsgType,
     Role,
@@ -65,3 +66,14 @@ def test_whoever_does_not_lead_sends_nothing_to_a_new_member(pre_vote: bool):
     raw.apply_conf_change(ConfChange((Change(ChangeType.ADD_LEARNER, 4),)))
     assert raw.raft.role is not Role.LEADER
     assert drain(raw) == []
+
+
+def test_whoever_does_not_lead_leaves_no_joint_configuration():
+    """Applying goes on during a pre-election, and may reach what a leader would take as its sign."""
+    joint = ConfState((1, 2), voters_outgoing=(1,), auto_leave=True)
+    storage = storage_with([1, 1], conf=joint, hard_state=HardState(1, 0, 2))
+    raw = replica(storage, pre_vote=True)
+    raw.campaign()
+    handle(raw)
+    assert (raw.raft.role, raw.raft.log.applied) == (Role.PRE_CANDIDATE, 2)
+    assert raw.raft.log.last_index() == 2

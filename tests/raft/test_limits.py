@@ -52,6 +52,14 @@ def test_postponed_reads_are_bounded():
         contexts(raw, 4, 4)
 
 
+def test_reads_that_a_leader_refused_do_not_make_room():
+    """They come on top of those that wait here, so that there may be more than the limit."""
+    raw = replica(max_pending_reads=3)
+    raw.raft.dropped_reads += [DroppedRead(b"%d" % n, ReadDropReason.LIMIT) for n in range(4)]
+    with pytest.raises(ReadDropped):
+        raw.read_index(b"one more")
+
+
 def test_reads_count_whatever_has_become_of_them():
     raw = limited()
     contexts(raw, 1, 2)

@@ -74,13 +74,10 @@ def test_become_replicate_and_snapshot():
     known = progress()
     known.become_replicate()
     assert (known.state, known.next) == (ProgressState.REPLICATE, 4)
-    known.become_snapshot(10)
-    assert (known.state, known.next, known.pending_snapshot, known.sent_commit) == (
-        ProgressState.SNAPSHOT,
-        11,
-        10,
-        10,
-    )
+    for index in (10, 11):
+        known.become_snapshot(index)
+        assert (known.state, known.next) == (ProgressState.SNAPSHOT, index + 1)
+        assert known.pending_snapshot == known.sent_commit == index
 
 
 def test_sending_in_replicate_fills_the_window():

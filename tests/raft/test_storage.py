@@ -25,7 +25,7 @@ def storage() -> MemoryStorage:
 def test_new_storage_is_empty():
     storage = MemoryStorage()
     assert (storage.first_index(), storage.last_index(), storage.term(0)) == (1, 0, 0)
-    assert storage.initial_state() == (HardState(), ConfState())
+    assert storage.initial_state() == (HardState(0, 0, 0), ConfState())
     assert storage.snapshot().index == 0
 
 

@@ -26,6 +26,15 @@ def test_empty_knows_nothing():
     assert not unstable.has_next_entries()
 
 
+@pytest.mark.parametrize("offset", range(1, 9))
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_entries_are_next_until_they_are_handed_out(offset: int, count: int):
+    unstable = holding(offset, *[1] * count)
+    assert unstable.has_next_entries()
+    unstable.accept_in_progress()
+    assert not unstable.has_next_entries()
+
+
 def test_terms_and_last_index():
     unstable = holding(5, 1, 2)
     assert unstable.last_index() == 6
