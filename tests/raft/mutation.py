@@ -22,6 +22,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -127,15 +128,18 @@ def survives(module: str, text: str, tests: list[str]) -> bool:
 
 
 def judged(mutant: Mutant, coverage: Coverage) -> bool:
-    """Whether a mutant survives the tests of its module, then the scenarios, and then all others."""
+    """Whether a mutant survives the tests of its module, then the scenarios, and then the quickest others."""
     tests = coverage.of(ROOT / mutant.module, mutant.line, SETTINGS["slowest"])
+    own, scenarios = f"test_{Path(mutant.module).stem}.py", "test_scenarios.py"
+    others = [test for test in tests if own not in test and scenarios not in test]
+    spent = accumulate(coverage.seconds[test] for test in others)
+    parts = (
+        [test for test in tests if own in test],
+        [test for test in tests if scenarios in test],
+        [test for test, seconds in zip(others, spent, strict=True) if seconds <= SETTINGS["budget"]],
+    )
     text = mutant.source()
-    for name in (f"test_{Path(mutant.module).stem}.py", "test_scenarios.py", ""):
-        part = [test for test in tests if name in test]
-        if part and not survives(mutant.module, text, part):
-            return False
-        tests = [test for test in tests if name not in test]
-    return True
+    return all(survives(mutant.module, text, part) for part in parts if part)
 
 
 def prove(coverage: Coverage) -> None:
