@@ -1,0 +1,135 @@
+"""A stopped node's data directory, opened for reading only."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .. import nodefile
+from ..errors import AlreadyOpen, Corruption, InvalidArgument, PermissionDenied, StorageFailed
+from .lmdbfile import LmdbFile
+
+STORES: Final = ("log", "state")
+DATA_FILE: Final = "data.mdb"
+
+
+class StoppedNode:
+    """A data directory that no node has open; made by :meth:`open`, a context manager.
+
+    It is never written to. While it is open here a node cannot start in it: a shared lock is held on its
+    ``LOCK`` file, if there is one (a copy needs none).
+    """
+
+    def __init__(self, path: Path, resources: ExitStack) -> None:
+        self.path = path
+        self.identity: nodefile.NodeFile | None = None
+        self.identity_damage: str | None = None
+        """Why `identity` is None."""
+        self.damage: dict[str, str] = {}
+        """Why a store's file cannot be read at all, by store."""
+        self._files: dict[str, LmdbFile] = {}
+        self._resources = resources
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a directory, damaged or not.
+
+        Raises:
+            AlreadyOpen: a node has it open.
+            InvalidArgument: it is not the data directory of a node.
+            PermissionDenied, StorageFailed: it cannot be read.
+            VersionMismatch: a newer version, or another version of LMDB, wrote it.
+        """
+        directory = Path(path)
+        with ExitStack() as resources, _typed_errors(directory):
+            _check_is_node(directory)
+            _share_lock(directory, resources)
+            node = cls(directory, resources)
+            node._read_identity()
+            for store in STORES:
+                node._open_store(store)
+            node._resources = resources.pop_all()
+        return node
+
+    def store(self, store: str) -> LmdbFile | None:
+        """The file of "log" or "state"; None if it was never made, or see `damage`."""
+        return self._files.get(store)
+
+    def intact_store(self, store: str) -> LmdbFile | None:
+        """Likewise. Raises `Corruption` if it cannot be read."""
+        if store in self.damage:
+            raise Corruption(f"{self.path / store}: {self.damage[store]}")
+        return self._files.get(store)
+
+    def close(self) -> None:
+        """Close everything; nodes may start again."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read_identity(self) -> None:
+        try:
+            self.identity = nodefile.read(self.path)
+        except Corruption as error:
+            self.identity_damage = str(error)
+        else:
+            if self.identity is None:
+                self.identity_damage = f"{self.path / nodefile.NODE_FILE} is missing"
+
+    def _open_store(self, store: str) -> None:
+        path = self.path / store / DATA_FILE
+        try:
+            self._files[store] = self._resources.enter_context(LmdbFile(path))
+        except FileNotFoundError:
+            # A node that has joined a cluster had written to both.
+            if self.identity is None or self.identity.cluster_uuid is not None:
+                self.damage[store] = "the file is missing"
+        except Corruption as error:
+            self.damage[store] = str(error)
+
+
+def _check_is_node(directory: Path) -> None:
+    if not directory.exists():
+        raise InvalidArgument(f"{directory}: there is no such directory")
+    if not directory.is_dir():
+        raise InvalidArgument(f"{directory} is not a directory")
+    found = {one.name for one in directory.iterdir()}
+    if nodefile.NODE_FILE not in found and not found.issuperset(STORES):
+        raise InvalidArgument(f"{directory} is not the data directory of a node")
+
+
+def _share_lock(directory: Path, resources: ExitStack) -> None:
+    """Keep nodes out. Raises `AlreadyOpen` if one is in."""
+    try:
+        descriptor = os.open(directory / "LOCK", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    resources.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        raise AlreadyOpen(
+            f"{directory} is open in process {holder or 'unknown'}: stop the node first, or look at a copy"
+        ) from None
+
+
+@contextmanager
+def _typed_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or directory
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            raise PermissionDenied(f"{place}: {error.strerror}") from error
+        raise StorageFailed(f"{place}: {error.strerror}") from error

@@ -1,0 +1,144 @@
+"""All of a stopped node's data directory: every checksum and index, and what the parts say of one another."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from ..errors import Corruption
+from ..logstore.environment import Buffer, Get
+from ..logstore.recovery import recover
+from ..statemachine.kv_snapshot import decode_metadata
+from .entries import term_at
+from .findings import Findings
+from .grouplog import NEWBORN, GroupLog
+from .lmdbfile import LmdbFile
+from .logscan import LOG_FILE, LogContents, scan_log
+from .statescan import STATE_FILE, GroupState, StateContents, scan_state
+from .stopped import STORES, StoppedNode
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+class Verified(NamedTuple):
+    """What there is, and what is wrong with it."""
+
+    log: LogContents
+    state: StateContents
+    findings: Findings
+
+
+def verify_node(node: StoppedNode, progress: Progress = lambda *_: None) -> Verified:
+    """Check everything. Raises `VersionMismatch` for a format that this version does not know."""
+    findings = Findings()
+    if node.identity_damage is not None:
+        findings.add("node", node.identity_damage)
+    for store in STORES:
+        check_structure(node, store, findings, progress)
+    contents = read_contents(node, findings, progress)
+    log_file = node.store("log")
+    if log_file is not None and not any(damage.file == LOG_FILE for damage in findings.kept):
+        progress("reading the log as a node does", 0, 1)
+        _check_recovery(log_file, findings)
+        progress("reading the log as a node does", 1, 1)
+    return Verified(*contents, findings)
+
+
+def check_structure(node: StoppedNode, store: str, findings: Findings, progress: Progress) -> None:
+    """Check the pages of "log" or "state" and how they hang together."""
+    file_name = f"{store}/data.mdb"
+    if store in node.damage:
+        findings.add(file_name, node.damage[store])
+    file = node.store(store)
+    if file is not None:
+        progress(f"checking the pages of {file_name}", 0, 1)
+        for problem in file.problems():
+            findings.add(file_name, problem)
+        progress(f"checking the pages of {file_name}", 1, 1)
+
+
+def read_contents(
+    node: StoppedNode, findings: Findings, progress: Progress = lambda *_: None
+) -> tuple[LogContents, StateContents]:
+    """Read both stores whole and compare them. Raises `VersionMismatch`."""
+    log_file, state_file = node.store("log"), node.store("state")
+    log, state = LogContents(), StateContents()
+    if log_file is not None:
+        log = scan_log(log_file, findings, _of(progress, "reading the log", log_file))
+    if state_file is not None:
+        state = scan_state(state_file, findings, _of(progress, "reading the state", state_file))
+    if log_file is not None and "state" not in node.damage:
+        _compare(log_file, log, state, findings)
+    return log, state
+
+
+def _of(progress: Progress, text: str, file: LmdbFile) -> Callable[[int], None]:
+    return lambda done: progress(text, min(done, file.entries), file.entries)
+
+
+# -- log against state -------------------------------------------------------------------------------
+
+
+def _compare(file: LmdbFile, log: LogContents, state: StateContents, findings: Findings) -> None:
+    damaged = {damage.group for damage in findings.kept}
+    for group, one in log.groups.items():
+        if group not in damaged:  # what follows from damage is not told once more
+            _compare_group(file, one, state.groups.get(group) or GroupState(), findings)
+    for group in state.groups:
+        if group not in log.groups and group not in log.tombstones and None not in damaged:
+            findings.add(STATE_FILE, "there is state of a group that the log does not know", group=group)
+
+
+def _compare_group(file: LmdbFile, log: GroupLog, state: GroupState, findings: Findings) -> None:
+    """As a node does when it starts: the log must reach from what is applied to its end."""
+    point = state.point or state.checkpoint
+    index, term = NEWBORN if point is None else (point.applied.index, point.applied.term)
+    if state.point is not None and log.birth is not None and log.birth.machine == "kv":
+        try:
+            decode_metadata(state.point.applied.metadata)
+        except Corruption as error:
+            findings.add(STATE_FILE, str(error), group=log.group)
+    if point is not None and point.install_term and log.first_index - 1 < index:
+        return  # a crash came between the two halves of an installation: the next start finishes it
+    if index > log.last_index:
+        text = f"applied up to {index}, but the log ends at {log.last_index}"
+        findings.add(LOG_FILE, text, group=log.group, index=index)
+    elif index < log.first_index - 1:
+        text = f"applied up to {index} only, but the log begins at {log.first_index}"
+        findings.add(STATE_FILE, text, group=log.group, index=index)
+    else:
+        said = term_at(file, log, index)
+        if said != term:
+            text = f"applied with term {term}, but the log says {said}"
+            findings.add(LOG_FILE, text, group=log.group, index=index)
+
+
+# -- the node's own reading --------------------------------------------------------------------------
+
+
+class _FileEnvironment:
+    """A log's file as the log store reads it; implements ``logstore.environment.Environment``."""
+
+    def __init__(self, file: LmdbFile) -> None:
+        self._file = file
+
+    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
+        return self._file.items()
+
+    @contextmanager
+    def reading(self) -> Iterator[Get]:
+        yield self._file.get
+
+    def write(self, _dropped: object, _added: object) -> None:
+        raise AssertionError("nobody writes while a log is recovered")
+
+    def close(self) -> None:
+        """The file belongs to whoever opened it."""
+
+
+def _check_recovery(file: LmdbFile, findings: Findings) -> None:
+    """What the log store itself would say of the log: its index is built in another way than ours."""
+    try:
+        recover(_FileEnvironment(file))
+    except Corruption as error:
+        findings.add(LOG_FILE, str(error), group=error.group, index=error.index)
