@@ -58,11 +58,12 @@ PLANTS = [
     Plant("head", "seal_messages", "mr_messages.c", "room < MR_FRAME_HEADER", "room + 1 < MR_FRAME_HEADER"),
     Plant(
         "section",
-        "log_index",
+        "log_rows",
         "mr_rows.c",
         "opened.truncation_at + 16 * truncations != length",
         "opened.truncation_at > length + 0 * truncations",
     ),
+    Plant("born", "log_index", "mr_births.c", "status = mr_undo_born(change, place);", "status = MR_OK;"),
     Plant("type", "run", "mr_entries.c", "(uint8_t)(word >> 24)", "(uint8_t)(word >> 25)"),
 ]
 

@@ -85,3 +85,13 @@ def log_calls() -> list[bytes]:
         b"\0" + bear + bytes([2, 3, 1, 0]) + section + bytes([6]) + section,
         b"\1" + b"".join(found),
     ]
+
+
+def log_sections() -> list[bytes]:
+    """Rows with runs, hard states and truncations, fresh and rewritten."""
+    run = models.encode_run([(1, 2, 0, b"x"), (2, 3, 0, b"yz"), (2, 4, 0, b"")])
+    padding = bytes(-len(run) % 8)
+    parts = pack("<3Q2Q", 3, 1, 6, 5, 2)
+    both = pack("<4QII8s", 1, 2, 11, 12, len(run), 0, b"\1\2") + run + padding + parts
+    moved = pack("<3QII8s", 1, 11, 4, len(run), 0, b"\0") + run + padding
+    return [b"\0\2" + both, b"\1\1" + moved, b"\0\0"]
