@@ -14,6 +14,7 @@ from multiraft.raft import (
     Snapshot,
 )
 from multiraft.raft.follower import restore_snapshot
+from multiraft.raft.role import become_leader
 from tests.raft.harness import drain, handle, lead, replica, storage_with
 
 MEMBERS = ConfState((1, 2, 3))
@@ -77,3 +78,9 @@ def test_whoever_does_not_lead_leaves_no_joint_configuration():
     handle(raw)
     assert (raw.raft.role, raw.raft.log.applied) == (Role.PRE_CANDIDATE, 2)
     assert raw.raft.log.last_index() == 2
+
+
+def test_nobody_leads_without_an_election():
+    raw = replica()
+    with pytest.raises(AssertionError, match="without election"):
+        become_leader(raw.raft)

@@ -46,8 +46,9 @@ def test_entries_by_range_and_size(storage: MemoryStorage):
     assert [entry.index for entry in storage.entries(4, 7, 14)] == [4, 5]
     with pytest.raises(Compacted):
         storage.entries(3, 5, None)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as error:
         storage.entries(5, 8, None)
+    assert (error.value.index, error.value.last_index) == (7, 6)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def test_empty_knows_nothing():
     assert not unstable.has_next_entries()
 
 
+@pytest.mark.parametrize("index", [4, 7, 8, 100])
+def test_attestation_of_what_is_not_here_changes_nothing(index: int):
+    unstable = holding(5, 1, 1)
+    unstable.stable_to(1, index)
+    assert (unstable.offset, len(unstable.entries)) == (5, 2)
+
+
 @pytest.mark.parametrize("offset", range(1, 9))
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_entries_are_next_until_they_are_handed_out(offset: int, count: int):
