@@ -7,6 +7,7 @@ from multiraft.raft import (
     ChangeType,
     ConfChange,
     ConfState,
+    Entry,
     HardState,
     Message,
     MsgType,
@@ -84,3 +85,12 @@ def test_nobody_leads_without_an_election():
     raw = replica()
     with pytest.raises(AssertionError, match="without election"):
         become_leader(raw.raft)
+
+
+def test_append_that_begins_before_the_commit_index_is_answered_by_that():
+    """Whatever it holds there: it is late, and nothing of it is needed."""
+    raw = replica(storage_with([1, 1, 1], hard_state=HardState(2, 0, 2)))
+    raw.step(Message(MsgType.APP, 1, 2, 2, index=3, log_term=1, commit=2))
+    raw.step(Message(MsgType.APP, 1, 2, 2, index=1, log_term=1, commit=2, entries=[Entry(2, 2)]))
+    assert [m.index for m in drain(raw)] == [3, 2]
+    assert raw.raft.log.term(2) == 1
