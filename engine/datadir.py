@@ -74,7 +74,7 @@ class DataDir:
         if not 1 <= node_id <= _LARGEST_NODE_ID:
             raise InvalidArgument(f"a node id is 1..{_LARGEST_NODE_ID}, not {node_id}")
         directory = Path(path).absolute()
-        with _typed_errors(directory):
+        with typed_errors(directory):
             _make_directory(directory)
             lock = _take_lock(directory)
             try:
@@ -141,7 +141,7 @@ class DataDir:
                 f"{self.path} belongs to cluster {self._node.cluster_uuid.hex()}, not to {cluster_uuid.hex()}"
             )
         node = replace(self._node, cluster_uuid=cluster_uuid)
-        with _typed_errors(self.path):
+        with typed_errors(self.path):
             nodefile.write(self.path, node)
         self._node = node
 
@@ -152,7 +152,7 @@ class DataDir:
             StorageFailed: the disk refuses even that.
         """
         self.check_open()
-        with _typed_errors(self.path):
+        with typed_errors(self.path):
             try:
                 (self.path / "ballast").unlink()
             except FileNotFoundError:
@@ -162,7 +162,7 @@ class DataDir:
     def restore_ballast(self, size: int = BALLAST_BYTES) -> bool:
         """Set ballast aside again. ``False``: space is still too short for that."""
         self.check_open()
-        with _typed_errors(self.path):
+        with typed_errors(self.path):
             return _make_ballast(self.path, size)
 
     def check_fork(self) -> None:
@@ -299,8 +299,8 @@ def _make_ballast(directory: Path, size: int) -> bool:
 
 
 @contextmanager
-def _typed_errors(directory: Path) -> Iterator[None]:
-    """Turn what the operating system says into what the user should do."""
+def typed_errors(directory: Path) -> Iterator[None]:
+    """Turn what the operating system says of a directory, or of what lies in it, into our errors."""
     try:
         yield
     except OSError as error:

@@ -109,9 +109,9 @@ class LmdbFile:
             return []
         try:
             found = verify(os.fspath(self.path), subdir=False)  # type: ignore[no-untyped-call] # not annotated
-            return [*self._problems, *found]
         except VerifyError as error:
-            return [*self._problems, str(error)]
+            found = [str(error)]
+        return [*self._problems, *found]
 
     def _read_metas(self) -> _Meta:
         """The meta page that counts; what is wrong with either is noted."""

@@ -1,16 +1,15 @@
 """A stopped node's data directory, opened for reading only."""
 
-import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from .. import nodefile
-from ..errors import AlreadyOpen, Corruption, InvalidArgument, PermissionDenied, StorageFailed
+from ..datadir import typed_errors
+from ..errors import AlreadyOpen, Corruption, InvalidArgument
 from .lmdbfile import LmdbFile
 
 STORES: Final = ("log", "state")
@@ -45,7 +44,7 @@ class StoppedNode:
             VersionMismatch: a newer version, or another version of LMDB, wrote it.
         """
         directory = Path(path)
-        with ExitStack() as resources, _typed_errors(directory):
+        with ExitStack() as resources, typed_errors(directory):
             _check_is_node(directory)
             _share_lock(directory, resources)
             node = cls(directory, resources)
@@ -122,14 +121,3 @@ def _share_lock(directory: Path, resources: ExitStack) -> None:
         raise AlreadyOpen(
             f"{directory} is open in process {holder or 'unknown'}: stop the node first, or look at a copy"
         ) from None
-
-
-@contextmanager
-def _typed_errors(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or directory
-        if error.errno in {errno.EACCES, errno.EPERM}:
-            raise PermissionDenied(f"{place}: {error.strerror}") from error
-        raise StorageFailed(f"{place}: {error.strerror}") from error
