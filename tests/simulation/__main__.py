@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from functools import partial
 
 from .plan import draw
-from .plants import PLANTS
+from .plants import PLANTS, WAITING, listing
 from .run import Result, simulate
 from .shrink import shrink, spans, unspans
 
@@ -23,8 +23,10 @@ def main() -> int:
     """Do what the command line says; 1 if anything was violated (or a planted bug was not caught)."""
     options = parse(sys.argv[1:])
     if options.plant == "list":
-        print("\n".join(f"{plant.name}: {plant.what}" for plant in PLANTS.values()))
+        print(listing())
         return 0
+    if options.plant == "all":
+        return hunt_all(options)
     if options.shrink is not None:
         return shrink_one(options)
     report, failed = run_all(options)
@@ -43,7 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", default="0:20", metavar="A:B", help="A included, B not")
     parser.add_argument("--groups", type=int, help="ranges, instead of what the seed says")
     parser.add_argument("--nodes", type=int, help="nodes, likewise (3 to 7)")
-    parser.add_argument("--plant", help="a bug to put back; `list` prints all")
+    parser.add_argument("--plant", help="a bug to put back, or `all` one after the other; `list` names them")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--trace", action="store_true", help="print the whole trace of a failure")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -55,7 +57,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--without-operations", default="", metavar="1,4-7", help="leave these operations out"
     )
     options = parser.parse_args(arguments)
-    if options.plant not in {None, "list", *PLANTS}:
+    if options.plant in WAITING:
+        parser.error(f"{options.plant} cannot be planted yet: {WAITING[options.plant]}")
+    if options.plant not in {None, "list", "all", *PLANTS}:
         parser.error(f"no plant is called {options.plant!r}: see --plant list")
     first, _, last = options.seeds.partition(":")
     options.range = range(int(first), int(last or int(first) + 1))
@@ -95,6 +99,21 @@ def run_all(options: argparse.Namespace) -> tuple[dict[str, object], list[Result
     report["steps_per_second"] = round(totals["steps"] / max(seconds, 1e-9))
     report |= {"violations": len(failed), "seconds": round(seconds, 2)}
     return report | {"ok": bool(failed) == bool(options.plant)}, failed
+
+
+def hunt_all(options: argparse.Namespace) -> int:
+    """Plant every bug in turn; 1 if one of them was not caught."""
+    caught: dict[str, object] = {}
+    for name in PLANTS:
+        options.plant = name
+        report, failed = run_all(options)
+        caught[name] = report["seeds"] if failed else None
+        what = str(failed[0].violation).partition("\n")[0] if failed else ""
+        print(f"{name}: {report['seeds']} seeds, {report['seconds']} s: {what}", file=sys.stderr, flush=True)
+    missed = [name for name, seeds in caught.items() if seeds is None]
+    report = {"seeds": caught, "missed": missed, "ok": not missed}
+    print(json.dumps(report) if options.json else report)
+    return 1 if missed else 0
 
 
 def results(options: argparse.Namespace) -> Iterator[Result]:

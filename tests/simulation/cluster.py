@@ -51,6 +51,8 @@ class Cluster:
         self.pass_cost = 0.0002
         self.healed = False
         """Whether the faults are over: what goes comes back at once."""
+        self.hot: tuple[int, int] | None = None
+        """The node and the number of the range that many clients turn to at present."""
         self.on_gone: Callable[[Process], None] = lambda process: None
         """Told when a process has ended, in whatever way."""
         self._starts: dict[int, int] = {}
@@ -193,6 +195,17 @@ class Cluster:
         """The copies are switched off; each must have been refused by everybody it met."""
         for process in self._impostors:
             process.crash_once()
+
+    # -- what clients want -----------------------------------------------------------------------
+
+    def heat(self, node: int, number: int, seconds: float) -> None:
+        """For so long clients want most of all something of one range, and many of them on this node."""
+        hot = self.hot = node, number
+        self.world.after(seconds, self._cool, hot)
+
+    def _cool(self, hot: tuple[int, int]) -> None:
+        if self.hot is hot:
+            self.hot = None
 
     # -- what nodes do by themselves -------------------------------------------------------------
 

@@ -1,10 +1,12 @@
 """Carries the faults of a plan out, and undoes all of them in the end."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from multiraft.engine.errors import DiskFull, StorageFailed
 
+from .astray import propose_astray, ranges_led
 from .cluster import FIRST_PORT, Cluster
 from .disk import Contents
 from .plan import Fault, Plan, pick
@@ -51,6 +53,8 @@ class Faults:
                 process.mount.tear_share = 0.0
                 process.loop.resume()
                 process.loop.set_rate(1.0)
+                process.strays.echo = process.strays.forge = 0.0
+        cluster.hot = None
         cluster.tear_share, cluster.healed = 0.0, True
         cluster.end_impostors()
         for node in cluster.expected:
@@ -163,6 +167,19 @@ class Faults:
             fault, [way for other in self._rest(port) for way in ((port, other), (other, port))]
         )
 
+    def _strand(self, fault: Fault) -> bool:
+        """A leader is cut off from its peers for longer than they wait, and its clients do not notice."""
+        node = self._victim(fault)
+        if node is None:
+            return False
+        nodes = [FIRST_PORT + one for one in self.cluster.ids]
+        seconds = fault.lasts + 3 * self.plan.config.election_timeout_ms / 1000
+        led = ranges_led(self.cluster, node)
+        if led:
+            self.cluster.heat(node, pick(led, fault.luck[2]), seconds + 1.0)
+        ways = [(one, other) for one in nodes for other in nodes if FIRST_PORT + node in {one, other}]
+        return self._block(replace(fault, lasts=seconds), ways)
+
     def _one_way(self, fault: Fault) -> bool:
         node = self._victim(fault)
         if node is None:
@@ -211,6 +228,28 @@ class Faults:
     def _lossy(self, fault: Fault) -> bool:
         lose, double, reorder = (0.2 * fault.luck[2], 0.1 * fault.luck[3], 0.2 * fault.luck[0])
         return self._worsen(fault, lose=lose, double=double, reorder=reorder)
+
+    def _echo(self, fault: Fault) -> bool:
+        """What a node sent before is delivered again, whatever has happened since."""
+        return self._stray(fault, "echo", 0.05 + 0.2 * fault.luck[2])
+
+    def _forge(self, fault: Fault) -> bool:
+        """What a node answers is delivered again in the name of another replica of the group."""
+        return self._stray(fault, "forge", 0.05 + 0.2 * fault.luck[2])
+
+    def _stray(self, fault: Fault, name: str, share: float) -> bool:
+        node = self._victim(fault)
+        if node is None:
+            return False
+        strays = self.cluster.processes[node].strays
+        setattr(strays, name, share)
+        self.cluster.note(node, fault.kind)
+        self._later(fault, setattr, strays, name, 0.0)
+        return True
+
+    def _old_map(self, fault: Fault) -> bool:
+        """A node asks a range for a write by a directory that is not, or no more, the present one."""
+        return propose_astray(self.cluster, fault.number, fault.luck)
 
     def _corrupt(self, fault: Fault) -> bool:
         return self._worsen(fault, corrupt=0.02 + 0.05 * fault.luck[2])

@@ -19,6 +19,7 @@ from .checkers.base import Checker
 from .disk import Disk, Identity, LogWriter, Mount, StateWriter
 from .loop import NodeLoop, World
 from .network import Network
+from .strays import Strays
 from .tally import Tally
 from .trace import Trace, rows_of
 
@@ -119,6 +120,7 @@ class Process:
         self.error: BaseException | None = None
         """Why it did not open, or stopped by itself."""
         self.mount = Mount(disk, place.node_id, watch)
+        self.strays = Strays(random.Random(disk.random.getrandbits(64)))
         self.loop = NodeLoop(world, f"node {place.node_id}", rate=rate, clock=disk.random.uniform(1, 1e6))
         network.place(self.loop, port)
         self._network = network
@@ -192,6 +194,10 @@ class Process:
                 for row in rows_of(frame):
                     if row.kind not in UNWATCHED:
                         world.check(watch.sent, node_id, frame.node, row.group, row.message)
+            for frame in self.strays.beside(node, effects.frames):
+                trace.note(world.now, node_id, "strays", "")
+                trace.frame(world.now, node_id, frame)
+                effects.frames.append(frame)
             touched = active.take()
             self.tally.turned(node, touched)
             world.check(watch.turned, node_id, node, touched)

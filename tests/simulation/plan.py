@@ -18,6 +18,10 @@ MANY_GROUPS: Final = 64
 MANY_GROUPS_SHARE: Final = 0.06
 """How many of the seeds have so many groups."""
 
+LASTING: Final = ("cut", "deaf", "mute", "alone")
+"""Partitions that stay: two nodes do not reach each other, or one is deaf, or mute, or both."""
+LASTING_SHARE: Final = 0.2
+
 FAULTS: Final[dict[str, float]] = {
     # kind: how often it is drawn, compared with the others
     "crash": 3.0,
@@ -33,11 +37,15 @@ FAULTS: Final[dict[str, float]] = {
     "one way": 2.0,
     "cut": 2.0,
     "split": 1.0,
+    "strand": 2.0,
     "reset": 2.0,
     "slow link": 1.5,
     "delay": 1.5,
     "lossy": 1.5,
     "corrupt": 1.5,
+    "echo": 1.0,
+    "forge": 0.7,
+    "old map": 1.0,
     "slow disk": 1.5,
     "broken disk": 1.0,
     "full disk": 1.0,
@@ -107,6 +115,8 @@ class Plan:
     pass_cost: float
     """Seconds that a process takes for one pass of its loop: if slow, more comes together in a turn."""
     tear_share: float
+    lasting: tuple[str, float] | None
+    """The partition that stays for a while when all else is whole again: its kind, and whom it hits."""
     kinds: tuple[str, ...]
     """The kinds of faults that this run has."""
     faults: tuple[Fault, ...] = field(repr=False)
@@ -146,10 +156,16 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         log_slack=source.choice((2_000, 50_000, 8 << 20)),
         pass_cost=source.choice((0.0002, 0.001, 0.003)),
         tear_share=0.1 if lossless and source.random() < 0.1 else 0.0,
+        lasting=_draw_lasting(source),
         kinds=kinds,
         faults=_draw_faults(source, kinds, seconds),
         steps=_draw_steps(source, clients, seconds, groups),
     )
+
+
+def _draw_lasting(source: random.Random) -> tuple[str, float] | None:
+    kind, luck = source.choice(LASTING), source.random()
+    return (kind, luck) if source.random() < LASTING_SHARE else None
 
 
 def _draw_groups(source: random.Random) -> int:

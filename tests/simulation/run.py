@@ -15,6 +15,7 @@ from multiraft.engine.replica import SYSTEM_GROUP
 from .checkers.base import Checker, Kind, Operation, Outcome, Violation
 from .checkers.suite import everything
 from .cluster import Cluster, group_members
+from .endure import QUIET_S, Endurance
 from .faults import Faults
 from .loop import World, graveyard
 from .plan import Plan
@@ -92,11 +93,24 @@ class Simulation:
         self.faults.heal()
         self.cluster.note(0, "heals")
         self._until(self._is_connected, RECONNECT_S, "nodes do not find each other")
+        if self.plan.lasting is not None:
+            self._endure(Endurance(self.cluster, *self.plan.lasting))
         self.world.check(self.watch.healed, self.world.now)
         self._settle()
         self._probe()
         self._settle()
         self.watch.finished(self.cluster)
+
+    def _endure(self, partition: Endurance) -> None:
+        """The cluster works under a partition that stays."""
+        self._until(lambda: self.workload.done, SETTLE_S, "clients are not done")
+        partition.begin()
+        self.world.run(self.world.now + partition.settled_after())
+        partition.look()
+        self.world.run(self.world.now + QUIET_S)
+        partition.look()
+        partition.end()
+        self._until(self._is_connected, RECONNECT_S, "nodes do not find each other")
 
     def _boot(self) -> None:
         for node in self.cluster.ids:

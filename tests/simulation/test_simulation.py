@@ -1,19 +1,17 @@
-"""Whole clusters keep every promise under faults; a run repeats itself; planted bugs are caught."""
+"""Whole clusters keep every promise under faults; a run repeats itself; a failure is made small."""
 
 import json
 import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.simulation.plan import FAULTS, Plan, draw
-from tests.simulation.plants import PLANTS, Misfit, edited
+from tests.simulation.plants import PLANTS
 from tests.simulation.run import simulate
 from tests.simulation.shrink import shrink, spans, unspans
 
 CATCHING = 40
-"""Seeds within which each of these plants must be caught; all of them are hunted for by hand."""
+"""Seeds within which the plant of these tests must be caught."""
 
 
 def test_a_cluster_survives(sim_seed: int):
@@ -52,26 +50,6 @@ def test_seeds_draw_every_fault_and_every_size():
     assert {fault.kind for plan in plans for fault in plan.faults} == set(FAULTS)
     assert {plan.nodes for plan in plans} == {3, 4, 5, 6, 7}
     assert sum(plan.groups == 64 for plan in plans) >= 0.04 * len(plans)
-
-
-@pytest.mark.parametrize("name", ["bug-1", "bug-3", "rule-response-before-durable"])
-def test_a_planted_bug_is_caught(name: str):
-    with PLANTS[name].apply():
-        caught = any(simulate(draw(seed)).violation for seed in range(CATCHING))
-    assert caught, f"{name}: {PLANTS[name].what}, and {CATCHING} seeds do not mind"
-
-
-@pytest.mark.parametrize("name", PLANTS)
-def test_a_plant_fits_the_product(name: str):
-    with PLANTS[name].apply():
-        pass
-
-
-def test_an_edit_that_does_not_fit_says_so():
-    with pytest.raises(Misfit), edited(json, "dumps", "no such text", ""):
-        pass
-    with pytest.raises(Misfit), edited(json, "no such function", "", ""):
-        pass
 
 
 def test_a_failure_is_made_small():

@@ -184,6 +184,9 @@ class Workload:
             return None, caller.connection if _is_open(caller.connection) else None
         ready = [one for one in self.cluster.processes.values() if one.engine is not None]
         process = pick(ready, step.luck[2]) if ready else None
+        hot = self.cluster.hot
+        if hot is not None and step.luck[2] < 0.4:
+            process = next((one for one in ready if one.node_id == hot[0]), process)
         return process, None if process is None else process.engine
 
     async def _connect(self, caller: Caller, patience: float) -> Client:
@@ -196,6 +199,8 @@ class Workload:
     def _operation(self, caller: Caller, step: Step) -> Operation:
         kind, plan = step.kind, self.plan
         number = int(step.luck[0] ** 2 * plan.groups) if step.number % 3 else int(step.luck[0] * plan.groups)
+        if self.cluster.hot is not None and step.luck[3] < 0.7:
+            number = self.cluster.hot[1]
         low, high = range_of(number, plan.groups)
         keys = [(low or b"0") + b"/%d" % one for one in range(plan.keys)]
         key = pick(keys, step.luck[1])
