@@ -1,19 +1,20 @@
 """A client of a running node: the same operations, carried out by the node it is connected to."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 from ..engine.errors import Closed, Error, OutcomeUnknown, Unavailable
 from ..engine.transport.address import parse_address
 from ..engine.transport.client import ClientConnection, connect_client
 from ..engine.transport.kinds import FrameKind
+from . import answers
 from .channel import Channel
 from .database import Database
+from .keyrange import KeyRange
 from .opening import Opening
 from .requests import WRITES, Malformed, Op, Scalar
-from .scanning import Page, PageRequest, page_pairs
+from .scanning import Page, PageRequest
 
 DEFAULT_TIMEOUT: Final = 30.0
 
@@ -73,35 +74,39 @@ class Client(Database):
 
     async def status(self) -> dict[str, object]:
         """See :meth:`Database.status`."""
-        fields = await self._ask(Op.STATUS, [], None)
-        return cast("dict[str, object]", json.loads(_text(fields)))
+        return answers.cluster_status(await self._ask(Op.STATUS, [], None))
 
     async def node_status(self) -> dict[str, object]:
         """What the connected node says of itself."""
-        fields = await self._ask(Op.NODE_STATUS, [], None)
-        return cast("dict[str, object]", json.loads(_text(fields)))
+        return answers.node_line(await self._ask(Op.NODE_STATUS, [], None))
 
     async def led_ranges(self) -> list[bytes]:
         """The first keys of the ranges that the connected node leads."""
-        return list(cast("Sequence[bytes]", await self._ask(Op.LED_RANGES, [], None)))
+        return answers.keys(await self._ask(Op.LED_RANGES, [], None))
+
+    async def ranges(self) -> list[KeyRange]:
+        """The bounds of all ranges, ascending, as of one moment after the call."""
+        found: list[KeyRange] = []
+        start: bytes | None = b""
+        while start is not None:
+            fields = await self._ask(Op.RANGES, [start], None)
+            ranges, start = answers.ranges(fields, start)
+            found += ranges
+        return found
 
     async def digests(self) -> dict[str, list[int]]:
         """Applied index, commands applied and digest of each replica on the connected node, by first key."""
-        fields = await self._ask(Op.DIGESTS, [], None)
-        return cast("dict[str, list[int]]", json.loads(_text(fields)))
+        return answers.digests(await self._ask(Op.DIGESTS, [], None))
 
     async def _write(self, low: bytes, high: bytes, body: bytes, timeout: float | None) -> Scalar:  # noqa: ASYNC109 # see Database
         fields = await self._ask(Op.WRITE, [low, high, body], timeout)
         return fields[0] if fields else None
 
     async def _get(self, key: bytes, stale: bool, timeout: float | None) -> bytes | None:  # noqa: ASYNC109 # see Database
-        fields = await self._ask(Op.GET, [key, stale], timeout)
-        return cast("bytes | None", fields[0])
+        return answers.value(await self._ask(Op.GET, [key, stale], timeout))
 
     async def _scan_page(self, request: PageRequest, timeout: float | None) -> Page:  # noqa: ASYNC109 # see Database
-        fields = await self._ask(Op.SCAN, request, timeout)
-        resume, pairs = page_pairs(fields)
-        return Page(pairs, cast("bytes | None", resume))
+        return answers.page(await self._ask(Op.SCAN, request, timeout), request)
 
     async def _create_chunk(
         self,
@@ -112,8 +117,7 @@ class Client(Database):
         flat: list[Scalar] = [replicas]
         for bounds in ranges:
             flat += bounds
-        created, existing = await self._ask(Op.CREATE_RANGES, flat, timeout)
-        return cast("int", created), cast("int", existing)
+        return answers.created(await self._ask(Op.CREATE_RANGES, flat, timeout))
 
     async def _ask(self, op: Op, fields: Sequence[Scalar], timeout: float | None) -> Sequence[Scalar]:  # noqa: ASYNC109 # see Database
         if self._ended is not None:
@@ -143,9 +147,3 @@ class Client(Database):
         if self._ended is None:
             self._ended = str(error) if error is not None else "the client is closed"
         self._channel.lost()
-
-
-def _text(fields: Sequence[Scalar]) -> str:
-    if len(fields) != 1 or type(fields[0]) is not str:
-        raise Malformed("the node's answer is no text")
-    return fields[0]

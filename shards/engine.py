@@ -11,6 +11,7 @@ from ..engine.config import EngineConfig
 from ..engine.errors import Closed, Error, InvalidArgument, Retryable, Unknown
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
+from .answers import node_line
 from .assembly import Assembly
 from .database import Database
 from .directory import Directory
@@ -25,6 +26,8 @@ logger = logging.getLogger("multiraft.engine")
 
 DEFAULT_REPLICAS: Final = 3
 STATUS_TIMEOUT: Final = 2.0
+RANGES_PAGE: Final = 1000
+"""Ranges of one reply: with the longest bounds it stays below a frame."""
 
 
 class Engine(Database):
@@ -170,7 +173,10 @@ class Engine(Database):
     # -- operations ------------------------------------------------------------------------------
 
     async def status(self) -> dict[str, object]:
-        """See :meth:`Database.status`; a node that does not answer within two seconds is not alive."""
+        """See :meth:`Database.status`; a node that does not answer within two seconds is not alive.
+
+        Nor is one whose answer makes no sense; its line says why as ``error``.
+        """
         self._check()
         service = self._assembly.service
         nodes = {node: _dead(node, address) for node, address in self._known_addresses().items()}
@@ -182,7 +188,7 @@ class Engine(Database):
             await asyncio.wait([future for _, future in asked], timeout=STATUS_TIMEOUT)
         for node, future in asked:
             if future.done() and future.result().error is None:
-                nodes[node] = json.loads(cast("str", future.result().fields[0]))
+                nodes[node] = _line_of(node, future.result().fields, nodes.get(node) or _dead(node, ""))
         return {"nodes": [nodes[node] for node in sorted(nodes)], "ranges": self.directory.ranges}
 
     def write_here(self, low: bytes, high: bytes, body: bytes) -> "asyncio.Future[object] | None":
@@ -202,10 +208,20 @@ class Engine(Database):
             case Op.CREATE_RANGES, [int(replicas), *bounds] if len(bounds) % 2 == 0:
                 ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
                 return await self._create_chunk(cast("Any", ranges), replicas, timeout)
+            case Op.RANGES, [bytes(start)]:
+                return await self._range_page(start, timeout)
             case Op.STATUS, []:
                 return [json.dumps(await self.status())]
             case _:
                 raise Malformed(f"operation {op} does not exist or does not take these fields")
+
+    async def _range_page(self, start: bytes, timeout: float) -> Sequence[Scalar]:  # noqa: ASYNC109 # the client's own
+        """The bounds of the ranges that begin at ``start`` or later, as far as one reply holds them."""
+        self._check()
+        await self._assembly.router.refresh(self._deadline(timeout))
+        found = self.directory.overlapping(start, None, limit=RANGES_PAGE)
+        resume = found[-1].end if len(found) == RANGES_PAGE else None
+        return [resume, *(bound for one in found if one.start >= start for bound in one.bounds)]
 
     async def _write(self, low: bytes, high: bytes, body: bytes, timeout: float | None) -> Scalar:  # noqa: ASYNC109 # see Database
         self._check()
@@ -290,6 +306,15 @@ def _first_ranges(ranges: int | None, splits: Sequence[bytes] | None, *, alone: 
     if ranges is not None and ranges < 0:
         raise InvalidArgument(f"ranges must not be negative: {ranges}")
     return int(alone) if ranges is None else ranges
+
+
+def _line_of(node: int, fields: Sequence[Scalar], unknown: dict[str, object]) -> dict[str, object]:
+    """What a node said of itself. One that makes no sense must not hide the others."""
+    try:
+        return node_line(fields, node)
+    except Malformed as error:
+        logger.warning("node %d: %s", node, error)
+        return {**unknown, "error": str(error)}
 
 
 def _dead(node: int, address: str) -> dict[str, object]:

@@ -45,6 +45,8 @@ class Op(IntEnum):
     """Nothing: applied index and digest of every replica on the node, as JSON."""
     LED_RANGES = 8
     """Nothing: the first keys of the ranges that the node leads."""
+    RANGES = 9
+    """A key: where the next page begins (or nil), then both bounds of each range from there on."""
     PROPOSE = 20
     """Between nodes: append a command to a group that the receiver leads."""
     READ_GET = 21
