@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiraft.raft import Change, ChangeType, ConfChange, ConfChangeError, Entry, EntryType, Transition
-from multiraft.raft.confchange import decode, encode_v1, encode_v2
+from multiraft.raft.confchange import check, decode, encode_v1, encode_v2
 
 changes = st.builds(Change, st.sampled_from(ChangeType), st.integers(0, 2**64 - 1))
 conf_changes = st.builds(
@@ -78,6 +78,14 @@ def test_data_cut_off_inside_a_field_is_refused():
         else:
             with pytest.raises(ConfChangeError):
                 decode(entry)
+
+
+def test_ids_of_64_bits_are_possible_and_0_is_one_that_is_skipped():
+    for replica in (0, 2**64 - 1):
+        check(ConfChange((Change(ChangeType.REMOVE, replica),)))
+    for replica in (-1, 2**64):
+        with pytest.raises(ConfChangeError, match="no replica id"):
+            check(ConfChange((Change(ChangeType.REMOVE, replica),)))
 
 
 def test_fields_of_later_versions_are_passed_over():

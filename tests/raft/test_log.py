@@ -165,6 +165,7 @@ def test_commit_never_falls_and_never_passes_the_end():
         ([1, 1, 2, 2, 4], 5, 4, (4, 5)),
         ([1, 1, 2, 2, 4], 3, 1, (1, 2)),
         ([1, 2], 2, 1, (1, 1)),
+        ([1, 2], 0, 9, (0, 0)),
         ([2, 2], 2, 1, (0, 0)),
         ([1, 1], 5, 1, (0, 5)),  # beyond the end: unknown, so perhaps
     ],

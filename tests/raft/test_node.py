@@ -1,5 +1,7 @@
 """`RawNode`: the contract with its host, starting again, and attestations in the asynchronous form."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from multiraft.raft import (
@@ -261,3 +263,6 @@ def test_status_is_a_copy():
     assert status.progress[2].next == 2
     assert status.basic.hard_state == HardState(1, 1, 1)
     assert replica().status().progress == {}
+    for part in (status, status.basic, status.progress[2]):
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, next(iter(part.__slots__)), None)
