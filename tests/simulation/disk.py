@@ -27,6 +27,8 @@ from .checkers.base import Checker
 from .loop import World
 
 NODE_FILE = Path("node")
+STALL_S = 0.05
+"""Seconds after which a disk that hangs is looked at again."""
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Disk:
         self.contents = contents or Contents()
         self.commit_s = (0.0005, 0.005)
         """How long a transaction takes; drawn evenly between these."""
+        self.stalled_until = 0.0
+        """Until then no transaction ends."""
         self.error: type[Fatal] | None = None
         """What every write fails with now: EIO, or no space."""
         self.failed = False
@@ -64,6 +68,13 @@ class Disk:
     def duration(self) -> float:
         """How long the next transaction takes."""
         return self.random.uniform(*self.commit_s)
+
+    def stalls(self, call: Callable[[], None]) -> bool:
+        """Whether the disk hangs; if so it calls again a little later."""
+        stalled = self.stalled_until > self.world.now
+        if stalled:
+            self.world.after(STALL_S, call)
+        return stalled
 
     def refuse(self) -> None:
         """Fail, if the disk fails now."""
@@ -212,7 +223,7 @@ class LogWriter:
         self._mount.disk.world.after(self._mount.disk.duration(), self._end)
 
     def _end(self) -> None:
-        if not self._mount.alive or not self.queue:
+        if not self._mount.alive or not self.queue or self._mount.disk.stalls(self._end):
             return
         if self._mount.disk.springs():
             self._on_trap()
@@ -254,7 +265,7 @@ class StateWriter(Executor):
         self._mount.disk.world.after(self._mount.disk.duration(), self._end)
 
     def _end(self) -> None:
-        if not self._mount.alive or not self.queue:
+        if not self._mount.alive or not self.queue or self._mount.disk.stalls(self._end):
             return
         if self._mount.disk.springs():
             self._on_trap()

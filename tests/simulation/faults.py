@@ -47,7 +47,7 @@ class Faults:
         self.cluster.network.reset_slow(0.3)
         for node, disk in cluster.disks.items():
             disk.error = disk.trap = None
-            disk.commit_s = (0.0005, 0.005)
+            disk.commit_s, disk.stalled_until = (0.0005, 0.005), 0.0
             process = cluster.processes.get(node)
             if process is not None:
                 process.mount.tear_share = 0.0
@@ -168,17 +168,33 @@ class Faults:
         )
 
     def _strand(self, fault: Fault) -> bool:
-        """A leader is cut off from its peers for longer than they wait, and its clients do not notice."""
+        """A leader is cut off from its peers for longer than they wait, and its clients do not notice.
+
+        Meanwhile its disk hangs, or others change their leader once more, or it comes back over slow links.
+        """
         node = self._victim(fault)
         if node is None:
             return False
-        nodes = [FIRST_PORT + one for one in self.cluster.ids]
         seconds = fault.lasts + 3 * self.plan.config.election_timeout_ms / 1000
+        longer = replace(fault, lasts=seconds + 1.0)
         led = ranges_led(self.cluster, node)
         if led:
-            self.cluster.heat(node, pick(led, fault.luck[2]), seconds + 1.0)
-        ways = [(one, other) for one in nodes for other in nodes if FIRST_PORT + node in {one, other}]
+            self.cluster.heat(node, pick(led, fault.luck[2]), longer.lasts)
+        here, others = FIRST_PORT + node, [FIRST_PORT + one for one in self.cluster.ids if one != node]
+        ways = [way for other in others for way in ((here, other), (other, here))]
+        match int(fault.luck[3] * 4):
+            case 0:
+                self._hang(longer, node)
+            case 1:
+                rivals = [one for one in self.cluster.ids if one != node]
+                self.world.after(0.8 * seconds, self._upset, pick(rivals, fault.luck[2]))
+            case 2:
+                self._degrade(longer, ways, delay=(0.02, 0.2))
         return self._block(replace(fault, lasts=seconds), ways)
+
+    def _upset(self, node: int) -> None:
+        if not self.over and self.cluster.crash(node):
+            self.cluster.restart(node, 0.1)
 
     def _one_way(self, fault: Fault) -> bool:
         node = self._victim(fault)
@@ -208,15 +224,18 @@ class Faults:
     def _worsen(self, fault: Fault, **changes: object) -> bool:
         """Some links, or all of them, get worse for a while."""
         port = pick(self._ports, fault.luck[0])
-        for one in self._ports if fault.luck[1] < 0.3 else [port]:
-            for other in self._rest(one):
-                for source, target in ((one, other), (other, one)):
-                    link = self.cluster.network.link(source, target)
-                    for name, value in changes.items():
-                        setattr(link, name, value)
-                    self._later(fault, self._mend_quality, source, target)
+        ends = self._ports if fault.luck[1] < 0.3 else [port]
+        pairs = [(one, other) for one in ends for other in self._rest(one)]
+        self._degrade(fault, [way for one, two in pairs for way in ((one, two), (two, one))], **changes)
         self.cluster.note(0, fault.kind, str(port))
         return True
+
+    def _degrade(self, fault: Fault, ways: Iterable[tuple[int, int]], **changes: object) -> None:
+        for source, target in ways:
+            link = self.cluster.network.link(source, target)
+            for name, value in changes.items():
+                setattr(link, name, value)
+            self._later(fault, self._mend_quality, source, target)
 
     def _slow_link(self, fault: Fault) -> bool:
         return self._worsen(fault, bytes_per_second=2e3 + 5e4 * fault.luck[2], window=2048)
@@ -273,6 +292,17 @@ class Faults:
         disk.commit_s = (0.01, 0.05 + 0.4 * fault.luck[2])
         self._later(fault, setattr, disk, "commit_s", (0.0005, 0.005))
         return True
+
+    def _stall(self, fault: Fault) -> bool:
+        """The disk hangs: what is being written stays so for a while."""
+        node = self._victim(fault)
+        if node is not None:
+            self._hang(fault, node)
+        return node is not None
+
+    def _hang(self, fault: Fault, node: int) -> None:
+        self.cluster.note(node, "disk hangs", f"{fault.lasts:.3f}")
+        self.cluster.disks[node].stalled_until = self.world.now + fault.lasts
 
     def _broken_disk(self, fault: Fault, error: type = StorageFailed) -> bool:
         node = self._victim(fault)

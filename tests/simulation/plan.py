@@ -47,6 +47,7 @@ FAULTS: Final[dict[str, float]] = {
     "forge": 0.7,
     "old map": 1.0,
     "slow disk": 1.5,
+    "stall": 1.0,
     "broken disk": 1.0,
     "full disk": 1.0,
     "flip": 0.4,
