@@ -170,7 +170,7 @@ class Faults:
     def _strand(self, fault: Fault) -> bool:
         """A leader is cut off from its peers for longer than they wait, and its clients do not notice.
 
-        Meanwhile its disk hangs, or others change their leader once more, or it comes back over slow links.
+        Meanwhile its disk hangs, or others change their leader once more, or it comes back over bad links.
         """
         node = self._victim(fault)
         if node is None:
@@ -189,7 +189,8 @@ class Faults:
                 rivals = [one for one in self.cluster.ids if one != node]
                 self.world.after(0.8 * seconds, self._upset, pick(rivals, fault.luck[2]))
             case 2:
-                self._degrade(longer, ways, delay=(0.02, 0.2))
+                slower = replace(longer, lasts=seconds + 3.0)
+                self._degrade(slower, ways, delay=(0.005, 0.1), lose=0.3, reorder=0.2)
         return self._block(replace(fault, lasts=seconds), ways)
 
     def _upset(self, node: int) -> None:

@@ -18,6 +18,7 @@ from .disk import Disks
 from .durability import Durability
 from .linearizability import Linearizability
 from .liveness import Liveness
+from .lost import Lost
 from .models import Models
 from .positions import Positions
 from .raft_safety import RaftSafety
@@ -111,6 +112,7 @@ def everything() -> Suite:
             RaftSafety(disks, chosen),
             Positions(disks),
             Durability(disks),
+            Lost(disks),
             models,
             StateEquality(disks, models),
             Directory(disks, chosen),
