@@ -242,7 +242,8 @@ def quiet() -> Iterator[None]:
         with graveyard(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             yield
-            gc.collect()
+            while gc.collect():  # what a finalizer still held goes with the next pass, and never once frozen
+                pass
     finally:
         gc.unfreeze()
         logger.setLevel(before)
