@@ -2,7 +2,7 @@
 
 `port` is what the engine sees; `store.LogStore` is the real one, `memory.MemoryLogStore` the one for
 simulation and tests, `writer.LogWriter` the thread that commits. The format, from the outside in: `chunks`
-(keys and values), `blob` (the batch), `metas` (rare rows), `runs` (entries). In memory: `index`, `ledger`,
-`cache`. What happens: `handover` → `change` (staging and its undoing), `collection` (garbage), `recovery` →
-`rebuild` (opening), `reader` → `grouplog` (reading).
+(keys and values), `blob` (the batch), `metas` (rare rows). In memory: `native.logindex`, `cache`. What
+happens: `handover` (staging), `collection` (garbage), `metapages` → `salvage` → `recovery` (opening),
+`reader` → `grouplog` (reading), `renewal` (after an error of the disk).
 """

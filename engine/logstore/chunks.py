@@ -7,28 +7,33 @@
                 16      4  run: which opening of the store wrote it
                 20      4  chunk number, from 0
                 24      4  count of chunks of the batch
-                28      4  CRC32C of the 28 bytes before and of the body
-                32    ...  body: up to 65,488 bytes of the batch
+                28      4  length of the body
+                32      4  chain: what `link` made of all batches before
+                36      4  CRC32C of the 36 bytes before and of the body
+                40    ...  body: up to 65,480 bytes of the batch
+                           zeros, if the value would not take pages of its own without them
 
 A value of 65,520 bytes fills sixteen overflow pages exactly. This header is the same in all versions of
-the format, the version stands in the batch: what passes the checksum may be judged by its version.
+the format, the version stands in the batch: what passes the checksum may be judged by its version. A value
+can be told, and a batch put together, from the pages of a file alone (see `salvage`).
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ...native.checksum import crc32c
 from ..errors import Corruption
 
 VALUE_MAX: Final = 65_520
-HEADER_SIZE: Final = 32
+HEADER_SIZE: Final = 40
 BODY_MAX: Final = VALUE_MAX - HEADER_SIZE
 
 _MAGIC: Final = b"mr-log\r\n"
 _CHUNK_BITS: Final = 20
 _KEY: Final = struct.Struct(">Q")
-_IDENTITY: Final = struct.Struct("<8sQIII")
+_IDENTITY: Final = struct.Struct("<8sQIIIII")
+_ORIGIN: Final = struct.Struct("<8sQI")
 _CHECKSUM: Final = struct.Struct("<I")
 
 Buffer = bytes | memoryview
@@ -41,6 +46,9 @@ class ChunkHeader(NamedTuple):
     run: int
     number: int
     chunks: int
+    length: int
+    """Bytes of its body."""
+    chain: int
 
 
 def chunk_key(seq: int, number: int) -> bytes:
@@ -61,18 +69,31 @@ def chunk_count(size: int) -> int:
     return max(1, -(-size // BODY_MAX))
 
 
-def cut(blob: bytes, seq: int, run: int) -> list[tuple[bytes, bytes]]:
-    """Keys and values of the batch `blob`, ascending."""
+def cut(blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0) -> list[tuple[bytes, bytes]]:
+    """Keys and values of the batch `blob`, ascending. No value is shorter than `value_min`."""
     count = chunk_count(len(blob))
     assert count < 1 << _CHUNK_BITS, "a batch has fewer than 2^20 chunks"
     view = memoryview(blob)
     pairs = []
     for number in range(count):
         body = view[number * BODY_MAX : (number + 1) * BODY_MAX]
-        identity = _IDENTITY.pack(_MAGIC, seq, run, number, count)
+        identity = _IDENTITY.pack(_MAGIC, seq, run, number, count, len(body), chain)
         checksum = _CHECKSUM.pack(crc32c(body, crc32c(identity)))
-        pairs.append((chunk_key(seq, number), b"".join((identity, checksum, body))))
+        padding = bytes(max(0, value_min - HEADER_SIZE - len(body)))
+        pairs.append((chunk_key(seq, number), b"".join((identity, checksum, body, padding))))
     return pairs
+
+
+def link(chain: int, values: Iterable[Buffer]) -> int:
+    """The chain behind a batch: a checksum of the checksums of all batches up to it."""
+    for value in values:
+        chain = crc32c(bytes(value[_IDENTITY.size : HEADER_SIZE]), chain)
+    return chain
+
+
+def beginning(seq: int, run: int) -> bytes:
+    """What every chunk of the batch begins with."""
+    return _ORIGIN.pack(_MAGIC, seq, run)
 
 
 def read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
@@ -82,23 +103,45 @@ def read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
     """
     if len(value) < HEADER_SIZE:
         raise Corruption(f"{_place(seq, number)} is too short")
+    if len(value) > VALUE_MAX:  # nothing of it may be read: it can reach beyond the end of the file
+        raise Corruption(f"{_place(seq, number)} is too long")
     magic, *numbers = _IDENTITY.unpack_from(value)
     header = ChunkHeader(*numbers)
     if magic != _MAGIC or header.seq != seq or header.number != number or not number < header.chunks:
         raise Corruption(f"{_place(seq, number)} does not say that it is this chunk")
+    if header.length > min(BODY_MAX, len(value) - HEADER_SIZE):
+        raise Corruption(f"{_place(seq, number)} is cut off")
     return header
+
+
+def found_chunk(raw: Buffer) -> tuple[ChunkHeader, bytes] | None:
+    """Header and value of the chunk that `raw` begins with; None unless it is whole and undamaged."""
+    if len(raw) < HEADER_SIZE:
+        return None
+    _, seq, _, number, *_ = _IDENTITY.unpack_from(raw)
+    try:
+        header = read_header(raw, seq, number)
+    except Corruption:
+        return None
+    value = bytes(raw[: HEADER_SIZE + header.length])
+    return (header, value) if checksum_holds(value) else None
 
 
 def checksum_holds(value: Buffer) -> bool:
     """Whether header and body are those that were written. `read_header` has accepted the value."""
     view = memoryview(value)
     (stored,) = _CHECKSUM.unpack_from(view, _IDENTITY.size)
-    return bool(crc32c(view[HEADER_SIZE:], crc32c(view[: _IDENTITY.size])) == stored)
+    return bool(crc32c(_body(view), crc32c(view[: _IDENTITY.size])) == stored)
 
 
 def join(values: Sequence[Buffer]) -> bytes:
     """The batch again, from the values of all its chunks in order."""
-    return b"".join([memoryview(value)[HEADER_SIZE:] for value in values])
+    return b"".join([_body(memoryview(value)) for value in values])
+
+
+def _body(value: memoryview) -> memoryview:
+    (length,) = _CHECKSUM.unpack_from(value, _IDENTITY.size - 8)
+    return value[HEADER_SIZE : HEADER_SIZE + length]
 
 
 def spans(offset: int, length: int) -> list[tuple[int, int, int]]:

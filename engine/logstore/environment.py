@@ -1,5 +1,7 @@
 """Where batches are kept: the port to an ordered store of values, and the real one on LMDB."""
 
+import errno
+import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,28 +10,64 @@ from typing import Final, Protocol
 
 import lmdb
 
+from ...native.pages import find_in_pages
 from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed, VersionMismatch
+from .chunks import VALUE_MAX, Buffer
+from .files import put_in_place, replace_file, sync_directory
+from .metapages import prepare
 
-Buffer = bytes | memoryview
 Get = Callable[[bytes], Buffer | None]
 
 MAP_SIZE: Final = 1 << 40
+DATA: Final = "data.mdb"
+ASIDE: Final = "salvaged"
+"""A batch that was not in the tree, while it is written again."""
+
+PAGE_HEADER: Final = 16
+"""Where a value begins that has pages of its own."""
 
 
 class Environment(Protocol):
     """Keys and values in order, written in transactions, by one thread at a time."""
 
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
-        """Delete and add in one transaction, durable on return. Added keys are above all that exist.
+        """Delete and add in one transaction, durable on return: in the tree, or among what `remains`.
+
+        Added keys are above all that exist.
 
         Raises `DiskFull`, `StorageFailed`, and `Corruption` if a key to delete or to add does not fit.
         """
+
+    def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+        """As `write`, for what `remains` has given: a crash at any moment leaves it to be found."""
+
+    def sync(self) -> None:
+        """Flush what makes the newest transaction visible; without it a crash may hide that one.
+
+        Raises `DiskFull`, `StorageFailed`.
+        """
+
+    def remains(self, wanted: bytes) -> Iterator[Buffer]:
+        """Values that no key leads to, and others, that begin with `wanted`; each may be cut short or torn.
+
+        Each is valid until the next is asked for. To be asked before the first `write`.
+        """
+        ...
+
+    @property
+    def value_min(self) -> int:
+        """The least size of a value that `remains` can find."""
+        ...
 
     def reading(self) -> AbstractContextManager[Get]:
         """A read view for the span of a `with` block: key → value or None.
 
         Values are valid inside the block only. The view may not be kept open: it holds back deleted pages.
         """
+        ...
+
+    def last_key(self) -> bytes | None:
+        """The greatest key."""
         ...
 
     def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
@@ -44,26 +82,30 @@ class LmdbEnvironment:
     """An LMDB environment that holds nothing but the log, in its unnamed database."""
 
     def __init__(self, path: Path, durability: str) -> None:
-        """Open or create it. `durability`: "sync" (two flushes a transaction) or "none".
+        """Open or create it. `durability`: "sync" (one flush a transaction) or "none".
 
         The map is far larger than any log and never resized, which no reader would survive.
         """
         if durability not in ("sync", "none"):
             raise ValueError(f"durability is 'sync' or 'none', not {durability!r}")
         self._path = path
-        synced = durability == "sync"
+        self._synced = durability == "sync"
         with _opening(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not (path / DATA).exists():
+                _create(path)
+            prepare(path / DATA)
             self._env = lmdb.open(
                 os.fspath(path),
                 map_size=MAP_SIZE,
                 max_dbs=0,
                 mode=0o600,
-                sync=synced,
-                metasync=synced,
+                sync=self._synced,
+                metasync=False,
                 writemap=False,
             )
             self._env.reader_check()
+            self._page_size: int = self._env.stat()["psize"]
 
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """See `Environment.write`."""
@@ -76,7 +118,7 @@ class LmdbEnvironment:
             raise
 
     def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
-        with _typed_errors(), self._env.begin(write=True) as transaction:
+        with typed_errors(), self._env.begin(write=True) as transaction:
             for key in dropped:
                 if not transaction.delete(key):
                     raise Corruption(f"the log has lost its key {key.hex()}")
@@ -85,20 +127,80 @@ class LmdbEnvironment:
                 if not transaction.put(key, value, append=True):
                     raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
 
+    def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+        """See `Environment.write_again`. A file keeps the values while their pages may be overwritten."""
+        aside = self._path / ASIDE
+        with typed_errors():
+            replace_file(aside, _as_pages([value for _, value in added], self._page_size))
+        self.write(dropped, added)
+        self.sync()
+        aside.unlink()
+
+    def sync(self) -> None:
+        """See `Environment.sync`."""
+        if self._synced:
+            with typed_errors():
+                self._env.sync(True)
+
+    def remains(self, wanted: bytes) -> Iterator[Buffer]:
+        """See `Environment.remains`."""
+        for name in (DATA, ASIDE):
+            if (self._path / name).exists():
+                yield from _values_in(self._path / name, self._page_size, wanted)
+
+    @property
+    def value_min(self) -> int:
+        """See `Environment.value_min`. Values of half a page have pages of their own."""
+        return self._page_size // 2
+
+    def last_key(self) -> bytes | None:
+        """See `Environment.last_key`."""
+        with typed_errors(), self._env.begin() as transaction, transaction.cursor() as cursor:
+            return bytes(cursor.key()) if cursor.last() else None
+
     @contextmanager
     def reading(self) -> Iterator[Get]:
         """See `Environment.reading`."""
-        with _typed_errors(), self._env.begin(buffers=True) as transaction:
+        with typed_errors(), self._env.begin(buffers=True) as transaction:
             yield transaction.get
 
     def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
         """See `Environment.scan`."""
-        with _typed_errors(), self._env.begin(buffers=True) as transaction, transaction.cursor() as cursor:
+        with typed_errors(), self._env.begin(buffers=True) as transaction, transaction.cursor() as cursor:
             yield from cursor
 
     def close(self) -> None:
         """See `Environment.close`."""
         self._env.close()
+
+
+def _create(path: Path) -> None:
+    """Make an empty environment, whole and durable or not at all: LMDB itself may leave half of one."""
+    unfinished = path / (DATA + ".new")
+    unfinished.unlink(missing_ok=True)
+    lmdb.open(os.fspath(unfinished), subdir=False, lock=False, map_size=1 << 20, mode=0o600).close()
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    put_in_place(unfinished, path / DATA)
+    sync_directory(path.parent)
+
+
+def _values_in(path: Path, page_size: int, wanted: bytes) -> Iterator[Buffer]:
+    """What begins with `wanted` where a value with pages of its own may begin."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < page_size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            with memoryview(data) as pages:
+                places = list(find_in_pages(pages, page_size, PAGE_HEADER, wanted))
+            for page in places:
+                yield data[page + PAGE_HEADER : page + PAGE_HEADER + VALUE_MAX]
+
+
+def _as_pages(values: Sequence[bytes], page_size: int) -> bytes:
+    """Values as they stand in the pages of an environment."""
+    pages = [bytes(PAGE_HEADER) + value for value in values]
+    return b"".join([page + bytes(-len(page) % page_size) for page in pages])
 
 
 def _free_bytes(path: Path) -> int:
@@ -108,7 +210,7 @@ def _free_bytes(path: Path) -> int:
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def typed_errors() -> Iterator[None]:
     """LMDB's errors as ours."""
     try:
         yield
@@ -118,13 +220,16 @@ def _typed_errors() -> Iterator[None]:
         raise Corruption(f"the log's environment is damaged: {error}") from error
     except lmdb.Error as error:
         raise StorageFailed(f"the log's environment failed: {error}") from error
+    except OSError as error:
+        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
+        raise kind(f"the log's environment failed: {error}") from error
 
 
 @contextmanager
 def _opening(path: Path) -> Iterator[None]:
     """What can go wrong at the beginning, named."""
     try:
-        with _typed_errors():
+        with typed_errors():
             yield
     except PermissionError as error:
         raise PermissionDenied(f"{path}: {error.strerror}") from error

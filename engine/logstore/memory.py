@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import Corruption
+from .chunks import Buffer
 from .collection import CollectionPolicy
-from .environment import Buffer, Get
+from .environment import Get
 from .store import CACHE_BYTES, LogStore
 
 
@@ -33,6 +34,26 @@ class MemoryEnvironment:
         for key in dropped:
             del self.values[key]
         self.values.update(added)
+
+    def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+        """See `Environment.write_again`."""
+        self.write(dropped, added)
+
+    def sync(self) -> None:
+        """See `Environment.sync`: a crash takes nothing that was written."""
+
+    def remains(self, wanted: bytes) -> Iterator[Buffer]:
+        """See `Environment.remains`: there are only values that a key leads to."""
+        return iter([value for value in self.values.values() if value.startswith(wanted)])
+
+    @property
+    def value_min(self) -> int:
+        """See `Environment.value_min`."""
+        return 0
+
+    def last_key(self) -> bytes | None:
+        """See `Environment.last_key`."""
+        return next(reversed(self.values), None)
 
     @contextmanager
     def reading(self) -> Iterator[Get]:

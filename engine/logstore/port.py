@@ -159,6 +159,12 @@ class LogStore(Protocol[B]):
         Raises `DiskFull`, `StorageFailed` or `Corruption`; nothing staged after it can commit then.
         """
 
+    def settle(self) -> None:
+        """What a commit need not wait for, and a pause between commits is good for. Writer thread.
+
+        Raises `DiskFull` or `StorageFailed`.
+        """
+
     def finish(self, batch: B) -> None:
         """The batch is committed: its bytes need no longer be kept in memory. Loop thread."""
 

@@ -10,7 +10,7 @@ from ...native.errors import Damaged, Refused
 from ...native.logindex import LogIndex, Rows
 from ..errors import Corruption, VersionMismatch
 from .blob import BadBatch, Contents, MetaRow, NewerFormat, RowSection, decode_blob
-from .chunks import checksum_holds, join, read_header, spans, split_key
+from .chunks import checksum_holds, join, link, read_header, spans, split_key
 from .environment import Environment
 from .metas import BadMeta, MetaKind, decode_birth, decode_members, decode_snapshot_point, encode_members
 
@@ -23,6 +23,8 @@ class Recovered:
     last_seq: int
     """The newest batch; 0 if there is none."""
     last_run: int
+    chain: int
+    """What `chunks.link` made of all batches."""
 
 
 class _Stored(NamedTuple):
@@ -30,22 +32,25 @@ class _Stored(NamedTuple):
 
     seq: int
     run: int
+    chain: int
     values: list[bytes]
 
 
 def recover(environment: Environment) -> Recovered:
     """Scan the log. Raises `Corruption` at the first damage, `VersionMismatch` at a newer format."""
     index = LogIndex()
-    oldest = previous = run = 0
-    head = 0
+    oldest = previous = run = head = chain = 0
     for stored in _batches(environment):
         blob, contents = open_batch(stored.seq, stored.values)
         if previous and contents.previous != previous:
             raise Corruption(f"log batch {contents.previous} is missing between {previous} and {stored.seq}")
         if stored.run < run:
             raise Corruption(f"log batch {stored.seq} is of run {stored.run}, the one before of run {run}")
+        if previous and stored.chain != chain:
+            raise Corruption(f"log batch {stored.seq} was not written behind this batch {previous}")
         oldest = oldest or stored.seq
         previous, run, head = stored.seq, stored.run, contents.head
+        chain = link(stored.chain, stored.values)
         with _consistent(f"log batch {stored.seq}"):
             index.recover_batch(stored.seq, len(stored.values), sum(map(len, stored.values)))
             _take(index, stored.seq, blob, contents)
@@ -53,7 +58,7 @@ def recover(environment: Environment) -> Recovered:
         raise Corruption(f"the log begins with batch {oldest}, it should with {head}")
     with _consistent("the log"):
         index.recovered()
-    return Recovered(index, previous, run)
+    return Recovered(index, previous, run, chain)
 
 
 @contextmanager
@@ -124,7 +129,7 @@ def _batches(environment: Environment) -> Iterator[_Stored]:
             raise Corruption(f"chunk {len(values)} of log batch {seq} is missing")
         values.append(bytes(value))
         if len(values) == header.chunks:
-            yield _Stored(seq, header.run, values)
+            yield _Stored(seq, header.run, header.chain, values)
             values = []
     if values:
         raise Corruption("the newest log batch is not complete")

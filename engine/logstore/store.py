@@ -15,7 +15,7 @@ from ...native.logindex import LogIndex, Stored
 from ..errors import Closed, Corruption, StorageFailed
 from .blob import BlobWriter
 from .cache import EntryCache
-from .chunks import HEADER_SIZE, chunk_count, chunk_key, cut
+from .chunks import HEADER_SIZE, chunk_count, chunk_key, cut, link
 from .collection import CollectionPolicy, Collector
 from .environment import Environment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
@@ -23,6 +23,7 @@ from .handover import hand_over
 from .port import Birth, GroupWrite
 from .reader import Reader
 from .recovery import recover
+from .salvage import salvage
 
 CACHE_BYTES: Final = 64 << 20
 
@@ -72,7 +73,9 @@ class LogStore:
         Raises `Corruption`, naming group and index if known, `VersionMismatch`, `DiskFull`, `StorageFailed`.
         """
         self._environment = environment
+        salvage(environment)
         recovered = recover(environment)
+        self._chain = recovered.chain
         self._index: LogIndex = recovered.index
         self._run = recovered.last_run
         self._next_seq = recovered.last_seq + 1
@@ -176,8 +179,14 @@ class LogStore:
         dropped = [
             chunk_key(stored.seq, number) for stored in batch.retired for number in range(stored.chunks)
         ]
-        self._environment.write(dropped, cut(batch.blob, batch.seq, self._run))
+        pairs = self.encoded(batch)
+        self._environment.write(dropped, pairs)
+        self._chain = link(self._chain, [value for _, value in pairs])
         self._last_committed = batch.seq
+
+    def encoded(self, batch: StagedBatch) -> list[tuple[bytes, bytes]]:
+        """Keys and values of the batch that is committed next."""
+        return cut(batch.blob, batch.seq, self._run, self._chain, self._environment.value_min)
 
     def finish(self, batch: StagedBatch) -> None:
         """See `port.LogStore.finish`."""
@@ -211,6 +220,16 @@ class LogStore:
             self.roll_back([batch])
             raise
         self.finish(batch)
+        self._stopped = "the beginning of its run could not be flushed"
+        self._environment.sync()
+        self._stopped = None
+
+    def settle(self) -> None:
+        """Flush what makes the newest batch visible; for a pause between commits. Writer thread.
+
+        A crash later than this needs no salvage. Raises as `commit` does.
+        """
+        self._environment.sync()
 
     def close(self) -> None:
         """See `port.LogStore.close`."""

@@ -9,6 +9,9 @@ from ..errors import Closed, Overloaded
 
 DEPTH_MAX: Final = 16
 
+PAUSE_S: Final = 0.1
+"""When nothing has been submitted for so long, what was committed last is settled."""
+
 B = TypeVar("B")
 B_contra = TypeVar("B_contra", contravariant=True)
 
@@ -18,6 +21,9 @@ class Committing(Protocol[B_contra]):
 
     def commit(self, batch: B_contra) -> None:
         """Make the batch durable; returns when it is."""
+
+    def settle(self) -> None:
+        """Nothing is to be committed just now, which is the time for what commits need not wait for."""
 
 
 class LogWriter(Generic[B]):
@@ -41,6 +47,7 @@ class LogWriter(Generic[B]):
         self._depth_max = depth_max
         self._submitted = 0
         self._completed = 0
+        self._settled = 0
         self._closing = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="multiraft-log-writer", daemon=True)
@@ -58,7 +65,7 @@ class LogWriter(Generic[B]):
 
     @property
     def error(self) -> Exception | None:
-        """What the first failed commit raised."""
+        """What the first failed commit, or flush behind one, raised."""
         return self._error
 
     def submit(self, batch: B) -> None:
@@ -83,7 +90,7 @@ class LogWriter(Generic[B]):
         self._thread.join()
 
     def _work(self) -> None:
-        while (batch := self._queue.get()) is not None:
+        while (batch := self._next()) is not None:
             if self._error is None:
                 try:
                     self._store.commit(batch)
@@ -96,3 +103,16 @@ class LogWriter(Generic[B]):
                 raise
             finally:
                 self._completed += 1
+
+    def _next(self) -> B | None:
+        """What was submitted next, None to end; settles when there is a pause behind commits."""
+        if self._completed > self._settled and self._error is None:
+            try:
+                return self._queue.get(timeout=PAUSE_S)
+            except queue.Empty:
+                self._settled = self._completed
+                try:
+                    self._store.settle()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the disk cannot be trusted
+                    self._error = error
+        return self._queue.get()

@@ -18,6 +18,7 @@ NOUNS = (
     "mr_rows",
     "mr_logindex",
     "mr_rescue",
+    "mr_pages",
 )
 INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery")
 """Sources that Python calls nothing of."""

@@ -15,7 +15,7 @@ from typing import Any
 from multiraft.engine import nodefile
 from multiraft.engine.datadir import _identity_problem
 from multiraft.engine.errors import Closed, ClusterMismatch, Fatal
-from multiraft.engine.logstore.chunks import chunk_key, cut
+from multiraft.engine.logstore.chunks import chunk_key
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment
 from multiraft.engine.logstore.store import LogStore, StagedBatch
@@ -159,7 +159,7 @@ class Mount:
             return False
         values = self.disk.contents.log
         dropped = [chunk_key(old.seq, part) for old in batch.retired for part in range(old.chunks)]
-        added = cut(batch.blob, batch.seq, self.log._run)
+        added = self.log.encoded(batch)
         done = self.disk.random.randrange(len(added) + len(dropped))
         values.update(added[:done])
         for key in dropped[: max(0, done - len(added))]:

@@ -7,7 +7,7 @@ import pytest
 
 from multiraft.engine.errors import Corruption
 from multiraft.engine.logstore.blob import BlobWriter, Contents, MetaRow, RowSection, decode_blob
-from multiraft.engine.logstore.chunks import cut, join, split_key
+from multiraft.engine.logstore.chunks import cut, join, link, split_key
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.metas import (
@@ -39,6 +39,7 @@ class Written:
     def __init__(self) -> None:
         self.environment = MemoryEnvironment()
         self._seq = 0
+        self._chain = 0
 
     def batch(
         self,
@@ -60,7 +61,9 @@ class Written:
             writer.add_rewritten(rewritten_row(replica_id, origin, parts, run, hard_state or ()), 1)
         writer.add_metas(metas)
         blob = writer.finish(self._seq - 1, 1)
-        self.environment.write([], cut(blob, self._seq, 1))
+        pairs = cut(blob, self._seq, 1, self._chain)
+        self._chain = link(self._chain, [value for _, value in pairs])
+        self.environment.write([], pairs)
         return self
 
     def open(self) -> MemoryLogStore:

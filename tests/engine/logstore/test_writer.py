@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from multiraft.engine.errors import Closed, DiskFull, Overloaded
+from multiraft.engine.errors import Closed, DiskFull, Overloaded, StorageFailed
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
 from multiraft.engine.logstore.writer import LogWriter
 
@@ -20,6 +20,7 @@ class GatedStore:
         self.begun: list[int] = []
         self.gates = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
+        self.settled = threading.Semaphore(0)
         self.failing: dict[int, Exception] = {}
 
     def commit(self, batch: int) -> None:
@@ -28,6 +29,11 @@ class GatedStore:
         assert self.gates.acquire(timeout=WAIT)
         if batch in self.failing:
             raise self.failing[batch]
+
+    def settle(self) -> None:
+        self.settled.release()
+        if 0 in self.failing:
+            raise self.failing[0]
 
 
 class Heard:
@@ -98,6 +104,33 @@ def test_the_queue_is_bounded():
     store.gates.release(2)
     writer.close()
     assert heard.batches == [(1, None), (2, None)]
+
+
+def test_a_pause_behind_commits_is_used_once_to_settle():
+    store, heard = GatedStore(), Heard()
+    writer = LogWriter(store, heard)
+    writer.submit(1)
+    assert not store.settled.acquire(timeout=0.01)
+    store.gates.release()
+    heard.wait()
+    assert store.settled.acquire(timeout=WAIT)
+    writer.close()
+    assert not store.settled.acquire(blocking=False)
+    assert heard.batches == [(1, None)]
+
+
+def test_a_flush_that_fails_in_a_pause_stops_the_writer():
+    store, heard = GatedStore(), Heard()
+    store.failing[0] = failure = StorageFailed("input/output error")
+    writer = LogWriter(store, heard)
+    writer.submit(1)
+    store.gates.release()
+    assert store.settled.acquire(timeout=WAIT)
+    writer.close()
+    assert writer.error is failure
+    assert heard.batches == [(1, None)]
+    with pytest.raises(Closed):
+        writer.submit(2)
 
 
 def test_close_commits_what_was_submitted_and_refuses_more():

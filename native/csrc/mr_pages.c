@@ -1,0 +1,15 @@
+#include "mr_pages.h"
+
+#include <string.h>
+
+uint64_t mr_pages_find(const uint8_t *data, uint64_t length, uint64_t size, uint64_t at,
+                       const uint8_t *wanted, uint64_t wanted_length, uint64_t page) {
+    uint64_t pages = size == 0 ? 0 : length / size;
+    if (at + wanted_length > size) {
+        return pages;
+    }
+    while (page < pages && memcmp(data + page * size + at, wanted, wanted_length) != 0) {
+        page++;
+    }
+    return page < pages ? page : pages;
+}

@@ -1,0 +1,16 @@
+/* mr_pages: finding values in the pages of a file whose tree does not lead to them. */
+#ifndef MR_PAGES_H
+#define MR_PAGES_H
+
+#include "mr_base.h"
+
+/* cffi: begin */
+
+/* The first page from number `page` on that has the bytes `wanted` at `at`; the number of whole pages if
+ * there is none. `data` are `length` bytes of pages of `size` bytes each; at + wanted_length <= size. */
+uint64_t mr_pages_find(const uint8_t *data, uint64_t length, uint64_t size, uint64_t at,
+                       const uint8_t *wanted, uint64_t wanted_length, uint64_t page);
+
+/* cffi: end */
+
+#endif /* MR_PAGES_H */
