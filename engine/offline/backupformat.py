@@ -1,7 +1,7 @@
 """The bytes of a backup: ranges with their keys and values, in blocks that prove themselves.
 
     file     magic, 8 bytes ; a head ; for each range a range block and blocks of pairs ; the end
-    block    kind u8 | 0 u8 | 0 u16 | length u32 | number u64 | crc32c u32 of these 16 bytes and the body ; body
+    block    kind u8 | 0 u8 | 0 u16 | length u32 | number u64 | crc32c u32 of these 16 and the body ; body
     head     format version u16 | length of name u16 | made at (Unix time) u64 | name of the cluster
     range    has end u8 | 0 u8 | length of start u16 | length of end u16 | 0 u16 ; start ; end
     pairs    key length u16 | value length u32 ; key ; value ; and so on

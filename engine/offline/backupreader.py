@@ -36,6 +36,13 @@ class BackupRange(NamedTuple):
     pairs: list[Pair]
 
 
+class BackupContents(NamedTuple):
+    """What a whole backup holds."""
+
+    ranges: list[tuple[bytes, bytes | None]]
+    totals: Totals
+
+
 class BackupReader:
     """An open backup; a context manager.
 
@@ -68,14 +75,16 @@ class BackupReader:
             self._number = 1
             yield from self._parts()
 
-    def check(self) -> Totals:
-        """Read all of it; returns what it holds. Raises as `parts`."""
-        groups = keys = size = 0
+    def check(self) -> BackupContents:
+        """Read all of it. Raises as `parts`."""
+        ranges = []
+        keys = size = 0
         for part in self.parts():
-            groups += not part.pairs
+            if not part.pairs:
+                ranges.append((part.start, part.end))
             keys += len(part.pairs)
             size += sum(len(key) + len(value) for key, value in part.pairs)
-        return Totals(groups, keys, size)
+        return BackupContents(ranges, Totals(len(ranges), keys, size))
 
     def close(self) -> None:
         """Close the file."""

@@ -1,7 +1,7 @@
 """The keys and values of a stopped node as it would serve them: what is flushed, and the log behind it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TypeVar
 
 from ...raft.entry import EntryType
 from ..errors import Corruption
@@ -12,21 +12,12 @@ from ..statemachine.store import Applied
 from .entries import whole_entries
 from .findings import Findings
 from .grouplog import NEWBORN, GroupLog
-from .lmdbfile import LmdbFile
 from .logscan import LogContents, scan_log
 from .medium import open_state
 from .stopped import STORES, StoppedNode
 from .verify import Progress, check_structure
 
-
-class Exported(NamedTuple):
-    """A replica as far as it can be known to have come."""
-
-    machine: StateMachine
-    applied: int
-    """The index that it stands at."""
-    left_out: int
-    """Entries behind that: other nodes may have committed them, this one did not know."""
+Machine = TypeVar("Machine", bound=StateMachine)
 
 
 class Export:
@@ -56,10 +47,11 @@ class Export:
         """The replicas that exist."""
         return list(self._log.groups.values())
 
-    def range_of(self, log: GroupLog) -> Exported:
-        """The machine of a range, up to date. It serves until the next one is asked for.
+    def range_of(self, log: GroupLog) -> tuple[KVMachine, int]:
+        """The machine of a range, up to date, and how many entries it lacks; it serves until `release`.
 
-        Raises `Corruption` if its state is damaged or does not fit its log.
+        These entries other nodes may have committed, and this one did not know. Raises `Corruption` if its
+        state is damaged or does not fit its log.
         """
         birth = log.birth
         assert birth is not None, "checked by the scan"
@@ -73,26 +65,30 @@ class Export:
             machine.restore(kept[1])
         elif applied is not None and applied.metadata:
             machine = KVMachine.from_metadata(store, applied.metadata)
-        return self._caught_up(log, machine, applied)
+        return machine, self._apply_rest(log, machine, applied)
 
-    def machine_of(self, log: GroupLog, make: Callable[[OverlayStore], StateMachine]) -> Exported:
+    def catch_up(self, log: GroupLog, make: Callable[[OverlayStore], Machine]) -> Machine:
         """Another machine, made on the state store, and up to date. Raises as `range_of`."""
-        return self._caught_up(log, make(self._state), self._state.applied(log.group))
+        machine = make(self._state)
+        self._apply_rest(log, machine, self._state.applied(log.group))
+        return machine
 
     def release(self, log: GroupLog) -> None:
         """Forget what a replica's log added to its state: it is read no more."""
+        self._state.remove(log.group)
         self._state.discard(log.group)
 
-    def _caught_up(self, log: GroupLog, machine: StateMachine, applied: Applied | None) -> Exported:
-        """Apply what is committed behind the applied point."""
-        index, _ = NEWBORN if applied is None else (applied.index, applied.term)
-        target = max(index, log.last_index if _is_alone(log) else min(log.hard_state.commit, log.last_index))
+    def _apply_rest(self, log: GroupLog, machine: StateMachine, applied: Applied | None) -> int:
+        """Apply what is committed behind the applied point; returns how many entries are left."""
+        index = NEWBORN[0] if applied is None else applied.index
+        known = log.last_index if _is_alone(log) else min(log.hard_state.commit, log.last_index)
+        target = max(index, known)
         if target > index:
-            file: LmdbFile | None = self._log_file
+            file = self._log_file
             assert file is not None, "there are entries"
             for entries in whole_entries(file, log, index + 1, target + 1):
                 machine.apply([one.data for one in entries if one.data and one.type is EntryType.NORMAL])
-        return Exported(machine, target, max(0, log.last_index - target))
+        return max(0, log.last_index - target)
 
 
 def _is_alone(log: GroupLog) -> bool:

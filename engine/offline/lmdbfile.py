@@ -78,7 +78,8 @@ class LmdbFile:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             self.size = _size_of(self._file, path)
-            self._problems: list[str] = []
+            self.meta_problems: list[str] = []
+            """What is wrong with the meta pages."""
             self._meta = self._read_metas() if self.size else _Meta(4096, 0, _NO_PAGE, 1, 0)
         except BaseException:
             os.close(self._file)
@@ -111,7 +112,7 @@ class LmdbFile:
             found = verify(os.fspath(self.path), subdir=False)  # type: ignore[no-untyped-call] # not annotated
         except VerifyError as error:
             found = [str(error)]
-        return [*self._problems, *found]
+        return [*self.meta_problems, *found]
 
     def _read_metas(self) -> _Meta:
         """The meta page that counts; what is wrong with either is noted."""
@@ -124,12 +125,12 @@ class LmdbFile:
                 raise VersionMismatch(f"{self.path} was written by another version of LMDB")
             raise Corruption(f"{self.path} is not an LMDB file, or both of its meta pages are damaged")
         if len(metas) == 1:
-            self._problems.append("one of the two meta pages cannot be read")
+            self.meta_problems.append("one of the two meta pages cannot be read")
         else:
             # Each commit writes the page of its parity: the two are always of successive transactions.
             numbers = sorted(meta.transaction for meta in metas)
             if numbers != [0, 0] and numbers[0] + 1 != numbers[1]:
-                self._problems.append(f"the meta pages are of transactions {numbers[0]} and {numbers[1]}")
+                self.meta_problems.append(f"the meta pages are of transactions {numbers[0]} and {numbers[1]}")
         return max(metas, key=lambda meta: meta.transaction)
 
     def _magic_at(self, at: int) -> bool:

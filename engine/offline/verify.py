@@ -62,6 +62,10 @@ def read_contents(
 ) -> tuple[LogContents, StateContents]:
     """Read both stores whole and compare them. Raises `VersionMismatch`."""
     log_file, state_file = node.store("log"), node.store("state")
+    for store in STORES:
+        file = node.store(store)
+        for problem in [] if file is None else file.meta_problems:
+            findings.add(f"{store}/data.mdb", problem)
     log, state = LogContents(), StateContents()
     if log_file is not None:
         log = scan_log(log_file, findings, _of(progress, "reading the log", log_file))

@@ -9,10 +9,14 @@ import typer
 
 from ... import __version__
 from . import bench, keys, ranges
+from .backup import backup
+from .backup_restore import restore
 from .demo import demo
+from .inspect import inspect
 from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
 from .serve import serve
 from .status import status
+from .verify import verify
 
 USAGE_ERRORS: Final[tuple[type[Exception], ...]] = (cast("type[Exception]", typer.BadParameter.__mro__[1]),)
 """Every complaint about arguments: typer names only this child of the common parent."""
@@ -30,6 +34,10 @@ app.command("put")(keys.put)
 app.command("get")(keys.get)
 app.command("delete")(keys.delete)
 app.command("scan")(keys.scan)
+app.command("inspect")(inspect)
+app.command("verify")(verify)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.add_typer(ranges.app, name="ranges")
 app.add_typer(bench.app, name="bench")
 
