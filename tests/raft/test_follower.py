@@ -94,3 +94,14 @@ def test_append_that_begins_before_the_commit_index_is_answered_by_that():
     raw.step(Message(MsgType.APP, 1, 2, 2, index=1, log_term=1, commit=2, entries=[Entry(2, 2)]))
     assert [m.index for m in drain(raw)] == [3, 2]
     assert raw.raft.log.term(2) == 1
+
+
+def test_log_goes_on_behind_a_snapshot_that_is_still_being_written():
+    """From the very first index on; the commit index may pass the snapshot before that is installed."""
+    raw = replica(storage_with(), async_storage_writes=True)
+    raw.step(Message(MsgType.SNAP, 1, 2, 1, snapshot=Snapshot(1, 1, MEMBERS)))
+    raw.step(Message(MsgType.APP, 1, 2, 1, index=1, log_term=1, commit=2, entries=[Entry(1, 2)]))
+    assert (raw.raft.log.committed, raw.raft.log.last_index()) == (2, 2)
+    ready = raw.ready()
+    assert (ready.snapshot, ready.entries) == (Snapshot(1, 1, MEMBERS), [Entry(1, 2)])
+    assert ready.committed_entries == []
