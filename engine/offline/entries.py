@@ -10,7 +10,7 @@ from ...raft.entry import Entry, EntryType
 from ..errors import Corruption
 from ..logstore.chunks import HEADER_SIZE, chunk_key, spans
 from .grouplog import GroupLog, Segment
-from .lmdbfile import LmdbFile
+from .logfile import LogFile
 
 _RUN: Final = struct.Struct("<QII")
 _ROW: Final = struct.Struct("<QII")
@@ -31,7 +31,7 @@ class _UnknownType(Exception):
     """An intact entry is of a type that a later version made."""
 
 
-def read_entries(file: LmdbFile, log: GroupLog, low: int, high: int) -> Iterator[Found]:
+def read_entries(file: LogFile, log: GroupLog, low: int, high: int) -> Iterator[Found]:
     """What stands at [low, high) of a log, in order; ``high`` is at most the last index + 1."""
     expected = low
     for segment in log.segments_of(low, high):
@@ -42,7 +42,7 @@ def read_entries(file: LmdbFile, log: GroupLog, low: int, high: int) -> Iterator
     yield from (_missing(index) for index in range(expected, high))
 
 
-def whole_entries(file: LmdbFile, log: GroupLog, low: int, high: int) -> Iterator[list[Entry]]:
+def whole_entries(file: LogFile, log: GroupLog, low: int, high: int) -> Iterator[list[Entry]]:
     """The entries of [low, high), run by run. Raises `Corruption`, naming the first that is not whole."""
     expected = low
     for segment in log.segments_of(low, high):
@@ -59,7 +59,7 @@ def whole_entries(file: LmdbFile, log: GroupLog, low: int, high: int) -> Iterato
         raise Corruption(f"group {log.group}: entry {expected} is missing", log.group, expected)
 
 
-def term_at(file: LmdbFile, log: GroupLog, index: int) -> int | None:
+def term_at(file: LogFile, log: GroupLog, index: int) -> int | None:
     """The term at an index of a log; None if that cannot be told."""
     if index == log.point[0]:
         return log.point[1]
@@ -68,7 +68,7 @@ def term_at(file: LmdbFile, log: GroupLog, index: int) -> int | None:
     return None
 
 
-def _of_segment(file: LmdbFile, segment: Segment) -> Iterator[Found]:
+def _of_segment(file: LogFile, segment: Segment) -> Iterator[Found]:
     """The live entries of a segment."""
     carrier = segment.carrier
     try:
@@ -104,7 +104,7 @@ def _one_by_one(run: bytes, carrier: int) -> Iterator[Found]:
             yield Found(index, None, str(error), carrier)
 
 
-def _read(file: LmdbFile, segment: Segment) -> bytes:
+def _read(file: LogFile, segment: Segment) -> bytes:
     """The bytes of a segment's run. Raises `Corruption`."""
     pieces = []
     for number, start, stop in spans(segment.at, segment.length):

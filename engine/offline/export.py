@@ -32,7 +32,7 @@ class Export:
             findings.add("node", node.identity_damage)
         for store in STORES:
             check_structure(node, store, findings, progress)
-        self._log_file = node.store("log")
+        self._log_file = node.log()
         self._log = LogContents() if self._log_file is None else scan_log(self._log_file, findings)
         if findings.count:
             first = findings.kept[0]

@@ -86,6 +86,11 @@ class LmdbFile:
             raise
 
     @property
+    def page_size(self) -> int:
+        """Bytes of a page."""
+        return self._meta.page_size
+
+    @property
     def entries(self) -> int:
         """How many keys the file says that it has."""
         return self._meta.entries

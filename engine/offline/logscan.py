@@ -11,7 +11,7 @@ from ..logstore.chunks import checksum_holds, join, read_header, split_key
 from ..logstore.metas import BadMeta, MetaKind, decode_birth
 from .findings import Findings
 from .grouplog import GroupLog, Segment
-from .lmdbfile import LmdbFile
+from .logfile import LogFile
 from .rows import Row, rows_of
 
 LOG_FILE: Final = "log/data.mdb"
@@ -40,7 +40,7 @@ class _Batch(NamedTuple):
     """Whether all chunks are there and their checksums hold."""
 
 
-def scan_log(file: LmdbFile, findings: Findings, progress: Progress = lambda _: None) -> LogContents:
+def scan_log(file: LogFile, findings: Findings, progress: Progress = lambda _: None) -> LogContents:
     """Read a whole log. Raises `VersionMismatch` for a batch in a newer format."""
     scan = _Scan(findings)
     done = 0
@@ -48,11 +48,13 @@ def scan_log(file: LmdbFile, findings: Findings, progress: Progress = lambda _: 
         scan.take(batch)
         done += len(batch.values)
         progress(done)
+    if file.damage is not None:
+        findings.add(LOG_FILE, file.damage)
     scan.finish()
     return scan.contents
 
 
-def _batches(file: LmdbFile, findings: Findings) -> Iterator[_Batch]:
+def _batches(file: LogFile, findings: Findings) -> Iterator[_Batch]:
     """The batches in order, with the chunks that could be read."""
 
     def damaged(what: str, key: bytes | None) -> None:

@@ -11,6 +11,7 @@ from .. import nodefile
 from ..datadir import typed_errors
 from ..errors import AlreadyOpen, Corruption, InvalidArgument
 from .lmdbfile import LmdbFile
+from .logfile import LogFile
 
 STORES: Final = ("log", "state")
 DATA_FILE: Final = "data.mdb"
@@ -31,6 +32,7 @@ class StoppedNode:
         self.damage: dict[str, str] = {}
         """Why a store's file cannot be read at all, by store."""
         self._files: dict[str, LmdbFile] = {}
+        self._log: LogFile | None = None
         self._resources = resources
 
     @classmethod
@@ -58,11 +60,12 @@ class StoppedNode:
         """The file of "log" or "state"; None if it was never made, or see `damage`."""
         return self._files.get(store)
 
-    def intact_store(self, store: str) -> LmdbFile | None:
-        """Likewise. Raises `Corruption` if it cannot be read."""
-        if store in self.damage:
-            raise Corruption(f"{self.path / store}: {self.damage[store]}")
-        return self._files.get(store)
+    def log(self) -> LogFile | None:
+        """The log as it would be after the next start; None as for `store`."""
+        file = self.store("log")
+        if file is not None and self._log is None:
+            self._log = LogFile(file)
+        return self._log
 
     def close(self) -> None:
         """Close everything; nodes may start again."""

@@ -1,17 +1,15 @@
 """All of a stopped node's data directory: every checksum and index, and what the parts say of one another."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import Corruption
-from ..logstore.environment import Buffer, Get
 from ..logstore.recovery import recover
 from ..statemachine.kv_snapshot import decode_metadata
 from .entries import term_at
 from .findings import Findings
 from .grouplog import NEWBORN, GroupLog
-from .lmdbfile import LmdbFile
+from .logfile import LogFile
 from .logscan import LOG_FILE, LogContents, scan_log
 from .statescan import STATE_FILE, GroupState, StateContents, scan_state
 from .stopped import STORES, StoppedNode
@@ -36,7 +34,7 @@ def verify_node(node: StoppedNode, progress: Progress = lambda *_: None) -> Veri
     for store in STORES:
         check_structure(node, store, findings, progress)
     contents = read_contents(node, findings, progress)
-    log_file = node.store("log")
+    log_file = node.log()
     if log_file is not None and not any(damage.file == LOG_FILE for damage in findings.kept):
         progress("reading the log as a node does", 0, 1)
         _check_recovery(log_file, findings)
@@ -61,29 +59,29 @@ def read_contents(
     node: StoppedNode, findings: Findings, progress: Progress = lambda *_: None
 ) -> tuple[LogContents, StateContents]:
     """Read both stores whole and compare them. Raises `VersionMismatch`."""
-    log_file, state_file = node.store("log"), node.store("state")
+    log_file, state_file = node.log(), node.store("state")
     for store in STORES:
         file = node.store(store)
         for problem in [] if file is None else file.meta_problems:
             findings.add(f"{store}/data.mdb", problem)
     log, state = LogContents(), StateContents()
     if log_file is not None:
-        log = scan_log(log_file, findings, _of(progress, "reading the log", log_file))
+        log = scan_log(log_file, findings, _of(progress, "reading the log", log_file.count))
     if state_file is not None:
-        state = scan_state(state_file, findings, _of(progress, "reading the state", state_file))
+        state = scan_state(state_file, findings, _of(progress, "reading the state", state_file.entries))
     if log_file is not None and "state" not in node.damage:
         _compare(log_file, log, state, findings)
     return log, state
 
 
-def _of(progress: Progress, text: str, file: LmdbFile) -> Callable[[int], None]:
-    return lambda done: progress(text, min(done, file.entries), file.entries)
+def _of(progress: Progress, text: str, total: int) -> Callable[[int], None]:
+    return lambda done: progress(text, min(done, total), total)
 
 
 # -- log against state -------------------------------------------------------------------------------
 
 
-def _compare(file: LmdbFile, log: LogContents, state: StateContents, findings: Findings) -> None:
+def _compare(file: LogFile, log: LogContents, state: StateContents, findings: Findings) -> None:
     damaged = {damage.group for damage in findings.kept}
     for group, one in log.groups.items():
         if group not in damaged:  # what follows from damage is not told once more
@@ -93,7 +91,7 @@ def _compare(file: LmdbFile, log: LogContents, state: StateContents, findings: F
             findings.add(STATE_FILE, "there is state of a group that the log does not know", group=group)
 
 
-def _compare_group(file: LmdbFile, log: GroupLog, state: GroupState, findings: Findings) -> None:
+def _compare_group(file: LogFile, log: GroupLog, state: GroupState, findings: Findings) -> None:
     """As a node does when it starts: the log must reach from what is applied to its end."""
     point = state.point or state.checkpoint
     index, term = NEWBORN if point is None else (point.applied.index, point.applied.term)
@@ -120,29 +118,9 @@ def _compare_group(file: LmdbFile, log: GroupLog, state: GroupState, findings: F
 # -- the node's own reading --------------------------------------------------------------------------
 
 
-class _FileEnvironment:
-    """A log's file as the log store reads it; implements ``logstore.environment.Environment``."""
-
-    def __init__(self, file: LmdbFile) -> None:
-        self._file = file
-
-    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
-        return self._file.items()
-
-    @contextmanager
-    def reading(self) -> Iterator[Get]:
-        yield self._file.get
-
-    def write(self, _dropped: object, _added: object) -> None:
-        raise AssertionError("nobody writes while a log is recovered")
-
-    def close(self) -> None:
-        """The file belongs to whoever opened it."""
-
-
-def _check_recovery(file: LmdbFile, findings: Findings) -> None:
+def _check_recovery(file: LogFile, findings: Findings) -> None:
     """What the log store itself would say of the log: its index is built in another way than ours."""
     try:
-        recover(_FileEnvironment(file))
+        recover(file)
     except Corruption as error:
         findings.add(LOG_FILE, str(error), group=error.group, index=error.index)

@@ -30,6 +30,7 @@ COLUMNS: Final = {
     "range": "keys of the range",
 }
 HEX_LINE: Final = 16
+DAMAGES_SHOWN: Final = 20
 WORDS_SHOWN: Final = 100
 """Characters of an entry in a table; alone it is shown with more."""
 
@@ -111,7 +112,7 @@ def _entries(
         there = f"the log has entries {first} to {last}" if first <= last else "the log is empty"
         raise CommandFailed(f"group {log.group} has no entry {entry}: {there}")
     low, high = (entry, entry + 1) if entry is not None else (max(first, last + 1 - limit), last + 1)
-    file = node.store("log")
+    file = node.log()
     assert file is not None, "there is a log"
     machine = "kv" if log.birth is None else log.birth.machine
     return [entry_fields(found, machine, with_hex=with_hex) for found in read_entries(file, log, low, high)]
@@ -131,7 +132,7 @@ def _show(fields: Fields, *, alone: bool) -> None:
         _show_entry(groups[0]["group"], entries[0])
     else:
         _print_columns(["index", "term", "batch", "bytes", "says"], [_entry_cells(row) for row in entries])
-    for damage in cast("list[dict[str, Any]]", fields["damages"]):
+    for damage in cast("list[dict[str, Any]]", fields["damages"])[:DAMAGES_SHOWN]:
         note(_damage_line(damage))
     if fields["damaged"]:
         note(f"{counted(fields['damaged'], 'damaged place')}: see multiraft verify")
@@ -147,7 +148,7 @@ def _show_node(fields: Fields) -> None:
         print(f"node {node['node_id']} of cluster {node['cluster']!r} ({uuid})")
         print(f"store {node['store_uuid']}, started {counted(node['starts'], 'time')}")
     for name, store in stores.items():
-        counts = ", ".join(f"{key} {value}" for key, value in store.items())
+        counts = ", ".join(f"{key} {value}" for key, value in store.items() if value is not None)
         print(f"{name}: {counts}")
     print()
 

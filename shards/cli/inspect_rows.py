@@ -34,7 +34,7 @@ def node_fields(node: StoppedNode) -> dict[str, object]:
 def store_fields(node: StoppedNode, log: LogContents, state: StateContents) -> dict[str, object]:
     """The two environments: how large, and how much is in them."""
     counts: dict[str, dict[str, object]] = {
-        "log": {"batches": log.batches, "entries": log.entries},
+        "log": {"batches": log.batches, "entries": log.entries, "salvaged": _salvaged(node)},
         "state": {"values": state.values, "unreachable": state.unreachable},
     }
     for store in STORES:
@@ -116,6 +116,11 @@ def _log_fields(log: GroupLog | None) -> dict[str, object]:
         "members": members_text(log.members),
         "nodes": None if birth is None else {str(replica): node for replica, node in birth.peers},
     }
+
+
+def _salvaged(node: StoppedNode) -> int | None:
+    log = node.log()
+    return None if log is None else log.salvaged
 
 
 def _bounds(log: GroupLog | None, state: GroupState | None) -> dict[str, object]:
