@@ -13,6 +13,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, NoReturn, Self
@@ -78,6 +79,7 @@ class LmdbFile:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             self.size = _size_of(self._file, path)
+            self._older: _Meta | None = None
             self.meta_problems: list[str] = []
             """What is wrong with the meta pages."""
             self._meta = self._read_metas() if self.size else _Meta(4096, 0, _NO_PAGE, 1, 0)
@@ -94,6 +96,14 @@ class LmdbFile:
     def entries(self) -> int:
         """How many keys the file says that it has."""
         return self._meta.entries
+
+    def before(self) -> "LmdbFile | None":
+        """The same file as of the transaction before, which LMDB leaves whole; not to be closed."""
+        if self._older is None:
+            return None
+        view = copy(self)
+        view._meta = self._older  # noqa: SLF001 # it is a copy of this object
+        return view
 
     def close(self) -> None:
         """Close the file."""
@@ -129,6 +139,7 @@ class LmdbFile:
             if self._magic_at(24):
                 raise VersionMismatch(f"{self.path} was written by another version of LMDB")
             raise Corruption(f"{self.path} is not an LMDB file, or both of its meta pages are damaged")
+        self._older = min(metas, key=lambda meta: meta.transaction) if len(metas) == 2 else None
         if len(metas) == 1:
             self.meta_problems.append("one of the two meta pages cannot be read")
         else:
@@ -163,6 +174,11 @@ class LmdbFile:
             assert found == key
             return value
         return None
+
+    def last_key(self) -> bytes | None:
+        """The greatest key. Raises `Corruption`."""
+        last = next(self.items(reverse=True), None)
+        return None if last is None else last[0]
 
     def items(
         self,
@@ -241,7 +257,8 @@ class LmdbFile:
             return None
         stored, _, flags, _, _ = _PAGE.unpack_from(run)
         (pages,) = _OVERFLOW_PAGES.unpack_from(run, _PAGE.size - _OVERFLOW_PAGES.size)
-        if stored != number or flags != _OVERFLOW or pages != count:
+        # More pages than it needs has a value that took a longer one's place in the same transaction.
+        if stored != number or flags != _OVERFLOW or pages < count:
             return None
         return run[_PAGE.size : _PAGE.size + node.length]
 

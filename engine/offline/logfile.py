@@ -67,9 +67,10 @@ class LogFile:
 
     def last_key(self) -> bytes | None:
         """The greatest key; None if the file is too damaged to tell, which a scan will say."""
+        if self._added:
+            return next(reversed(self._added))
         with suppress(Corruption):
-            for key in [*reversed(self._added), *(pair[0] for pair in self._last_item())]:
-                return key
+            return self.file.last_key()
         return None
 
     def remains(self, wanted: bytes) -> Iterator[Buffer]:
@@ -96,11 +97,6 @@ class LogFile:
 
     def close(self) -> None:
         """The file belongs to whoever opened it."""
-
-    def _last_item(self) -> list[tuple[bytes, bytes]]:
-        for pair in self.file.items(reverse=True):
-            return [pair]
-        return []
 
 
 def _values_in(path: Path, page_size: int, wanted: bytes) -> Iterator[bytes]:

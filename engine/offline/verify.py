@@ -6,9 +6,11 @@ from typing import NamedTuple
 from ..errors import Corruption
 from ..logstore.recovery import recover
 from ..statemachine.kv_snapshot import decode_metadata
+from ..statemachine.records import HEAD, HEAD_KEY, Head, unseal
 from .entries import term_at
 from .findings import Findings
 from .grouplog import NEWBORN, GroupLog
+from .lmdbfile import LmdbFile
 from .logfile import LogFile
 from .logscan import LOG_FILE, LogContents, scan_log
 from .statescan import STATE_FILE, GroupState, StateContents, scan_state
@@ -52,7 +54,32 @@ def check_structure(node: StoppedNode, store: str, findings: Findings, progress:
         progress(f"checking the pages of {file_name}", 0, 1)
         for problem in file.problems():
             findings.add(file_name, problem)
+        _check_older(file, store, findings)
         progress(f"checking the pages of {file_name}", 1, 1)
+
+
+def _check_older(file: LmdbFile, store: str, findings: Findings) -> None:
+    """One bit in a meta page can make LMDB take the transaction before for the newest one.
+
+    That one's tree is whole, and shows what was; but then the tree that counts as older holds what is newer.
+    """
+    before = file.before()
+    if before is None:
+        return
+    try:
+        if _age(before, store) > _age(file, store):
+            findings.add(f"{store}/data.mdb", "its meta pages hide the newest transaction")
+    except Corruption:
+        return  # whatever cannot be read is found where it is read
+
+
+def _age(file: LmdbFile, store: str) -> int:
+    """What grows with each transaction: the log's greatest key, the number of the state store's flush."""
+    if store == "log":
+        return int.from_bytes(file.last_key() or b"", "big")
+    stored = file.get(HEAD_KEY)
+    content = b"" if stored is None else unseal(HEAD_KEY, stored, None)
+    return Head(*HEAD.unpack(content)).sequence if len(content) == HEAD.size else -1
 
 
 def read_contents(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .offline import patient
+from .offline import looking_on, patient
 from .options import InsecureOption, NodeOption, TimeoutOption, check_address, data_directory
 from .output import CommandFailed, Fields, JsonOption, counted, note, run_command
 from .progress import Phases
@@ -75,7 +75,7 @@ def _back_up_directory(directory: Path, out: Path) -> Fields:
 
     if out.resolve().is_relative_to(directory.resolve()):
         raise CommandFailed(f"{out} lies in the data directory, in which nothing is written")
-    with StoppedNode.open(directory) as node, Phases() as phases:
+    with looking_on() as phases, StoppedNode.open(directory) as node:
         progress = patient(phases)
         export = Export(node, progress)
         ranges = _ranges_of(node, export)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
-from .offline import DirectoryArgument, patient
+from .offline import DirectoryArgument, looking_on, patient
 from .output import CommandFailed, Fields, JsonOption, bytes_of, counted, note, run_command
-from .progress import Phases
 
 if TYPE_CHECKING:
     from ...engine.offline.grouplog import GroupLog
@@ -79,7 +78,7 @@ def _inspect(
     from .inspect_rows import damage_fields, group_rows, node_fields, store_fields  # noqa: PLC0415 # likewise
 
     findings = Findings()
-    with StoppedNode.open(directory) as node, Phases() as phases:
+    with looking_on() as phases, StoppedNode.open(directory) as node:
         log, state = read_contents(node, findings, patient(phases))
         groups = [row for row in group_rows(log, state, findings) if group in {None, row["group"]}]
         if group is not None and not groups:

@@ -1,7 +1,9 @@
 """What the offline commands share: their directory, and progress that shows only where it takes long."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,12 +15,30 @@ from .progress import Phases
 PATIENCE: Final = 1.0
 """Seconds without a word; a command that is done by then prints no progress."""
 
+STORE_LOGGER: Final = "multiraft.engine.logstore"
+
 DirectoryArgument = Annotated[
     Path,
     typer.Argument(
         parser=data_directory, metavar="DIR", help="The data directory of a stopped node, or a copy."
     ),
 ]
+
+
+@contextmanager
+def looking_on() -> Iterator[Phases]:
+    """The surroundings of a command that only looks: its progress, and no word of repairs.
+
+    What the log store does at a start is done in memory here, and its log would claim that it was done.
+    """
+    logger = logging.getLogger(STORE_LOGGER)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with Phases() as phases:
+            yield phases
+    finally:
+        logger.setLevel(before)
 
 
 def patient(phases: Phases) -> Callable[[str, int, int], None]:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import typer
 
-from .offline import DirectoryArgument, patient
+from .offline import DirectoryArgument, looking_on, patient
 from .output import Fields, JsonOption, counted, note, run_command
-from .progress import Phases
 
 
 def verify(context: typer.Context, directory: DirectoryArgument, _json: JsonOption = False) -> None:
@@ -23,8 +22,12 @@ def _verify(directory: Path) -> Fields:
     from ...engine.offline.stopped import StoppedNode  # noqa: PLC0415 # `--help` must not pay for it
     from ...engine.offline.verify import verify_node  # noqa: PLC0415 # likewise
 
-    with StoppedNode.open(directory) as node, Phases() as phases:
+    with looking_on() as phases, StoppedNode.open(directory) as node:
         log, state, findings = verify_node(node, patient(phases))
+        whole = node.log()
+        hidden = None if whole is None else whole.salvaged
+    if hidden is not None:
+        note(f"batch {hidden} of the log was hidden by a crash: the next start puts it back")
     for damage in findings.kept:
         note(f"damaged: {damage}")
     if findings.count > len(findings.kept):
