@@ -19,14 +19,13 @@ def ranges_of(engine: Engine) -> list[RangeDescriptor]:
     return engine.directory.overlapping(b"", None) if engine.assembly._machines.directory else []
 
 
-def ranges_led(cluster: Cluster, node: int) -> list[int]:
-    """The ranges that a node leads, by number: they begin at it."""
+def ranges_led(cluster: Cluster, node: int) -> list[RangeDescriptor]:
+    """The ranges that a node leads."""
     engine = cluster.engines.get(node)
     if engine is None:
         return []
     running = cluster.nodes[node].replicas.running
-    led = [one for one in ranges_of(engine) if one.group in running and running[one.group].leads]
-    return [int(one.start or b"0") for one in led]
+    return [one for one in ranges_of(engine) if one.group in running and running[one.group].leads]
 
 
 def propose_astray(cluster: Cluster, number: int, luck: Sequence[float]) -> bool:

@@ -170,7 +170,7 @@ class Faults:
     def _strand(self, fault: Fault) -> bool:
         """A leader is cut off from its peers for longer than they wait, and its clients do not notice.
 
-        Meanwhile its disk hangs, or others change their leader once more, or it comes back over bad links.
+        Meanwhile the others change their leader again. Its disk may hang, or it comes back over bad links.
         """
         node = self._victim(fault)
         if node is None:
@@ -179,23 +179,27 @@ class Faults:
         longer = replace(fault, lasts=seconds + 1.0)
         led = ranges_led(self.cluster, node)
         if led:
-            self.cluster.heat(node, pick(led, fault.luck[2]), longer.lasts)
+            wanted = pick(led, fault.luck[2])
+            self.cluster.heat(node, int(wanted.start or b"0"), longer.lasts)  # ranges begin at their number
+            self.world.after((0.5 + 0.4 * fault.luck[2]) * seconds, self._upset, wanted.group, node)
         here, others = FIRST_PORT + node, [FIRST_PORT + one for one in self.cluster.ids if one != node]
         ways = [way for other in others for way in ((here, other), (other, here))]
-        match int(fault.luck[3] * 4):
+        match int(fault.luck[3] * 3):
             case 0:
                 self._hang(longer, node)
             case 1:
-                rivals = [one for one in self.cluster.ids if one != node]
-                self.world.after(0.8 * seconds, self._upset, pick(rivals, fault.luck[2]))
-            case 2:
                 slower = replace(longer, lasts=seconds + 3.0)
                 self._degrade(slower, ways, delay=(0.005, 0.1), lose=0.3, reorder=0.2)
         return self._block(replace(fault, lasts=seconds), ways)
 
-    def _upset(self, node: int) -> None:
-        if not self.over and self.cluster.crash(node):
-            self.cluster.restart(node, 0.1)
+    def _upset(self, group: int, stranded: int) -> None:
+        """The leader that has taken over is gone, and soon there is another term."""
+        for node, one in self.cluster.nodes.items():
+            replica = one.replicas.running.get(group)
+            if node != stranded and replica is not None and replica.leads and not self.over:
+                self.cluster.crash(node)
+                self.cluster.restart(node, 0.1)
+                return
 
     def _one_way(self, fault: Fault) -> bool:
         node = self._victim(fault)

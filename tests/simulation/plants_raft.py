@@ -16,6 +16,9 @@ from multiraft.raft.unstable import Unstable
 
 from .plants_edits import Edit, Plant
 
+IF_NOT_LED: Final = "* (raft.heartbeat_elapsed >= 0)"
+"""Of use to bug-20 only: 0 times an index is no news."""
+
 PLANTS: Final = [
     Plant(
         "bug-1",
@@ -62,8 +65,9 @@ PLANTS: Final = [
     ),
     Plant(
         "bug-15",
-        "entries that replace others on their way to the disk are taken for written",
+        "entries that replace others are taken for written, as those were",
         (
+            Edit(Unstable, "truncate_and_append", "self.offset = self.offset_in_progress", "self.offset"),
             Edit(
                 Unstable,
                 "truncate_and_append",
@@ -95,15 +99,29 @@ PLANTS: Final = [
     ),
     Plant(
         "bug-20",
-        "a leader that becomes follower forgets how far it had committed",
+        "a leader that becomes follower does not hear what is committed in the next term",
         (
+            # Only leaders count this up, so that a follower can carry the mark in it.
             Edit(
                 role,
                 "become_follower",
                 "reset(raft, term)",
-                "if raft.role is Role.LEADER:\n"
-                "        raft.log.committed = max(raft.log.applying, raft.log.first_index() - 1)\n"
-                "    reset(raft, term)",
+                "led = raft.role is Role.LEADER\n    reset(raft, term)\n    raft.heartbeat_elapsed = -led",
+            ),
+            Edit(
+                follower,
+                "take_append",
+                "m.entries, m.commit)",
+                "m.entries, m.commit * (raft.heartbeat_elapsed >= 0))",
+            ),
+            Edit(
+                follower,
+                "take_heartbeat",
+                "commit_to(m.commit)",
+                "commit_to(m.commit * (raft.heartbeat_elapsed >= 0))",
+            ),
+            Edit(
+                follower, "take_commit_notice", "min(commit,", "min(commit * (raft.heartbeat_elapsed >= 0),"
             ),
         ),
     ),
