@@ -28,7 +28,6 @@ QUICK = (
     "rule-applied-beyond-local-log",
     "rule-births-not-durable-first",
     "rule-directory-before-births",
-    "rule-election-restriction",
     "rule-log-cut-before-state",
     "rule-response-before-durable",
     "rule-vote-request-before-durable",
