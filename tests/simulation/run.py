@@ -159,7 +159,8 @@ class Simulation:
 
     def _create(self, numbers: range) -> None:
         ranges = tuple(range_of(number, self.plan.groups) for number in numbers)
-        self._ask(Kind.CREATE_RANGES, (), ranges, next(iter(self.cluster.engines)), BOOT_S)
+        whole = next(node for node in self.cluster.engines if node not in self.cluster.excused)
+        self._ask(Kind.CREATE_RANGES, (), ranges, whole, BOOT_S)
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def test_an_edit_that_does_not_fit_says_so():
 def test_a_plant_reaches_functions_that_a_table_holds():
     handler = dispatch.HANDLERS[Role.FOLLOWER, MsgType.HEARTBEAT]
     edit = Edit(follower, "heartbeat", "raft.lead = m.from_", "raft.lead = 0")
-    code = planted_codes([edit])[follower.heartbeat]
+    (code,) = planted_codes([edit]).values()
     with Plant("in a table", "", (edit,)).apply():
         assert handler.__code__.co_code == code.co_code
 
