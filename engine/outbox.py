@@ -61,9 +61,10 @@ class Outbox:
         out: list[OutFrame] = []
         for node, items in self._items.items():
             first = [item for item in items if item.urgent]
-            rest = [item for item in items if not item.urgent]
+            rest = [item for item in items if not item.urgent] if first else items
             for part in (first, rest):
-                out.extend(_cut(node, part, directory_index))
+                if part:
+                    out.extend(_cut(node, part, directory_index))
         for node, item in self._snapshots:
             out.extend(_cut(node, [item], directory_index, FrameKind.SNAPSHOT))
         self._items = {}

@@ -120,10 +120,12 @@ def _bodies(
     """Entries, run and extra bytes of each message. Where there are none, none are looked for."""
     found = columns.found
     rows = found.rows
-    run_starts, run_ends, extra_ends, entries_ends = (_unpack(cells, rows) for cells in columns.offsets)
-    made: Iterable[list[E]] = ([] for _ in range(rows))
+    made: Iterable[list[E]] = [[] for _ in range(rows)]
     runs: Iterable[bytes] = repeat(b"")
     extras: Iterable[bytes] = repeat(b"")
+    if not found.entries and not found.extra_bytes:
+        return made, runs, extras
+    run_starts, run_ends, extra_ends, entries_ends = [_unpack(cells, rows) for cells in columns.offsets]
     if found.entries:
         flat = list(map(make_entry, *entries_of(columns_of_entries, found.entries, payload)))
         made = [flat[start:end] for start, end in pairwise((0, *entries_ends))]

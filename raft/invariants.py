@@ -20,10 +20,17 @@ from .raft import OUTSIDE_TERMS, Raft
 from .state import Role
 
 CHANGES = (EntryType.CONF_CHANGE, EntryType.CONF_CHANGE_V2)
+NO_REPLICAS = frozenset({NO_REPLICA, LOCAL_APPEND, LOCAL_APPLY})
 
 
 def check(node: RawNode) -> None:
     """Check every invariant of a replica; `AssertionError` names the broken one."""
+    check_membership(node.raft)
+    check_step(node)
+
+
+def check_step(node: RawNode) -> None:
+    """Check what any step may break: all but the membership, which stays while members, term and role do."""
     raft = node.raft
     check_unstable(raft)
     check_positions(raft)
@@ -31,7 +38,6 @@ def check(node: RawNode) -> None:
     check_apply_budget(raft.log)
     check_role(raft)
     check_votes(raft)
-    check_membership(raft)
     check_reads(raft)
     check_messages(raft)
     if raft.role is Role.LEADER:
@@ -165,17 +171,17 @@ def check_membership(raft: Raft) -> None:
     """Every member has a progress, nobody else has, and the parts exclude each other as they must."""
     conf, progress = raft.tracker.conf, raft.tracker.progress
     for part in (conf.voters, conf.voters_outgoing, conf.learners, conf.learners_next):
-        assert list(part) == sorted(set(part)), f"{part} is not ascending"
-    voters = {*conf.voters, *conf.voters_outgoing}
-    assert set(progress) == voters | set(conf.learners), "progress of exactly the members"
+        assert len(part) < 2 or list(part) == sorted(set(part)), f"{part} is not ascending"
+    voters, learners = {*conf.voters, *conf.voters_outgoing}, {*conf.learners}
+    assert progress.keys() == voters | learners, "progress of exactly the members"
     assert list(progress) == sorted(progress), "members in ascending order"
-    assert not {NO_REPLICA, LOCAL_APPEND, LOCAL_APPLY} & set(progress), "members that are no replicas"
-    assert not voters & set(conf.learners), "a voter that is a learner"
+    assert NO_REPLICAS.isdisjoint(progress), "members that are no replicas"
+    assert voters.isdisjoint(learners), "a voter that is a learner"
     assert set(conf.learners_next) <= set(conf.voters_outgoing) - set(conf.voters), "learners to be"
     assert conf.voters or not conf.voters_outgoing, "nobody votes in the incoming half"
     assert not (conf.auto_leave and not conf.voters_outgoing), "auto-leave without a joint configuration"
     for replica, known in progress.items():
-        assert known.is_learner == (replica in conf.learners), f"learner flag of {replica}"
+        assert known.is_learner == (replica in learners), f"learner flag of {replica}"
     windows = {id(known.inflights) for known in progress.values()}
     assert len(windows) == len(progress), "two members share a window"
 
@@ -188,10 +194,10 @@ def check_leader(raft: Raft) -> None:
     log, tracker = raft.log, raft.tracker
     assert log.last_id().term == raft.term, "a leader's log ends with an entry of its term"
     assert raft.heartbeat_elapsed < raft.config.heartbeat_tick, "a heartbeat is overdue"
-    assert raft.pending_conf_index <= log.last_index(), "pending change beyond the log"
-    beyond = max(raft.pending_conf_index, log.applied) + 1
-    unapplied = log.slice(log.applied + 1, log.last_index() + 1, None)
-    later = [entry.index for entry in unapplied if entry.index >= beyond and entry.type in CHANGES]
+    last = log.last_index()
+    assert raft.pending_conf_index <= last, "pending change beyond the log"
+    unapplied = log.slice(log.applied + 1, last + 1, None) if last > log.applied else ()
+    later = [one.index for one in unapplied if one.index > raft.pending_conf_index and one.type in CHANGES]
     assert not later, f"changes at {later} behind the pending one at {raft.pending_conf_index}"
     own = payload_sizes(entry for entry in unapplied if entry.term == raft.term)
     assert 0 <= raft.uncommitted_size <= own, f"counts {raft.uncommitted_size} uncommitted bytes of {own}"
@@ -242,7 +248,7 @@ def _check_window(raft: Raft, replica: int, progress: Progress) -> None:
     window = progress.inflights
     assert 0 <= window.count <= raft.config.max_inflight_msgs, f"{replica}: window overflows"
     assert window.bytes >= 0, f"{replica}: {window.bytes} bytes on their way"
-    held = window.items()
+    held = window.items() if window.count else ()
     assert window.count == len(held), f"{replica}: {len(held)} appends counted as {window.count}"
     assert window.bytes == sum(size for _, size in held), f"{replica}: bytes of the window"
     assert all(before < after for (before, _), (after, _) in pairwise(held)), f"{replica}: not ascending"

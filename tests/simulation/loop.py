@@ -13,6 +13,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import Any
 
@@ -89,6 +90,25 @@ class World:
         return False
 
 
+class Handle:
+    """A callback that was asked for: as much of asyncio's handles as a node uses, and nothing slower."""
+
+    __slots__ = ("args", "call", "context")
+
+    def __init__(self, call: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> None:
+        self.call: Callable[..., object] | None = call
+        self.args = args
+        self.context = copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        """It is not called; a timer stays in the heap until its time has come."""
+        self.call, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        """Whether it is not called."""
+        return self.call is None
+
+
 class NodeLoop:
     """The event loop of one process, on a clock of its own: as much of asyncio's as a node uses.
 
@@ -114,8 +134,8 @@ class NodeLoop:
         self._rate = rate
         self._clock = clock
         self._since = world.now
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Handle] = deque()
+        self._timers: list[tuple[float, int, Handle]] = []
         self._number = 0
         self._armed: Event | None = None
         self._free_at = world.now
@@ -185,17 +205,19 @@ class NodeLoop:
         now = self.time() + 1e-9
         while timers and timers[0][0] <= now:
             handle = heappop(timers)[2]
-            if not handle.cancelled():
+            if handle.call is not None:
                 ready.append(handle)
         self._running = True
         events._set_running_loop(self)
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle.cancelled():
-                    handle._run()
+                if handle.call is not None:
+                    handle.context.run(handle.call, *handle.args)
                 if self.dead:
                     break
+        except Exception as error:  # noqa: BLE001 - a callback of the process may not raise, whatever it is
+            self.call_exception_handler({"message": "a callback has failed", "exception": error})
         finally:
             events._set_running_loop(None)
             self._running = False
@@ -207,8 +229,8 @@ class NodeLoop:
     def time(self) -> float:
         return self._clock + (self.world.now - self._since) * self._rate
 
-    def call_soon(self, callback, *args, context=None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback, *args, context=None) -> Handle:
+        handle = Handle(callback, args, context)
         if not self.dead:
             self._ready.append(handle)
             if not self._running:
@@ -217,20 +239,17 @@ class NodeLoop:
 
     call_soon_threadsafe = call_soon
 
-    def call_later(self, delay, callback, *args, context=None) -> asyncio.TimerHandle:
+    def call_later(self, delay, callback, *args, context=None) -> Handle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(self, when, callback, *args, context=None) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when, callback, *args, context=None) -> Handle:
+        handle = Handle(callback, args, context)
         if not self.dead:
             self._number += 1
             heappush(self._timers, (when, self._number, handle))
             if not self._running and self._timers[0][2] is handle:
                 self._arm_next()
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It stays in the heap until its time has come."""
 
     def create_future(self) -> asyncio.Future:
         return asyncio.Future(loop=self)

@@ -17,7 +17,8 @@ from tests.simulation.traces import GROUP, Trace, put
 
 @pytest.fixture
 def trace(monkeypatch) -> Trace:
-    monkeypatch.setattr(positions.invariants, "check", lambda raw: None)  # these nodes have no core
+    for check in ("check_membership", "check_step"):  # these nodes have no core
+        monkeypatch.setattr(positions.invariants, check, lambda core: None)
     return Trace(lambda shared: Positions(shared.disks))
 
 
@@ -127,11 +128,24 @@ def test_a_replica_set_aside_without_a_cause(trace: Trace):
         trace.turn(2)
 
 
-def test_a_core_whose_own_invariants_are_broken():
+def with_a_core() -> tuple[Trace, RawNode]:
     trace = Trace(lambda shared: Positions(shared.disks))
     storage = MemoryStorage(ConfState((1,)))
     raw = RawNode(Config(id=1, storage=storage, random=random.Random(1), election_tick=10, heartbeat_tick=1))
-    raw.raft.log.committed = 7
     trace.replicas[1].raw = raw
+    return trace, raw
+
+
+def test_a_core_whose_own_invariants_are_broken():
+    trace, raw = with_a_core()
+    raw.raft.log.committed = 7
     with broken("node 1, group 2: applied .* <= committed 7 <= last 0"):
+        trace.turn(1)
+
+
+def test_a_core_that_has_lost_a_member_in_a_new_term():
+    trace, raw = with_a_core()
+    raw.raft.tracker.progress.clear()
+    raw.raft.term = 1
+    with broken("node 1, group 2: progress of exactly the members"):
         trace.turn(1)

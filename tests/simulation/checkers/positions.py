@@ -38,6 +38,8 @@ class Positions(Checker):
         self._disks = disks
         self._nodes: dict[int, Node] = {}
         self._seen: dict[int, dict[int, _Seen]] = {}
+        self._members: dict[tuple[int, int], tuple[object, ...]] = {}
+        """By node and group what the membership hangs on, as it was when that was checked last."""
         self._flushed: dict[int, dict[int, int]] = {}
         """By node and group the applied index that was known to be in the state store for good."""
 
@@ -99,7 +101,7 @@ class Positions(Checker):
             replica = running.get(group)
             if replica is not None:
                 try:
-                    invariants.check(replica.raw)
+                    self._check_core(node_id, replica)
                 except AssertionError as broken:
                     raise self.violation(f"node {node_id}, group {group}: {broken}") from broken
                 now = _seen(replica)
@@ -107,6 +109,14 @@ class Positions(Checker):
                 seen[group] = now
         if node.replicas.lost:
             self._check_set_aside(node_id, node)
+
+    def _check_core(self, node_id: int, replica: Replica) -> None:
+        raft = replica.raw.raft
+        members = replica, raft.tracker.conf, raft.term, raft.role
+        if self._members.get((node_id, replica.group)) != members:
+            invariants.check_membership(raft)
+            self._members[node_id, replica.group] = members
+        invariants.check_step(replica.raw)
 
     def _check_progress(self, node_id: int, replica: Replica, before: _Seen, now: _Seen) -> None:
         where = f"node {node_id}, group {replica.group}"
