@@ -9,8 +9,8 @@ from multiraft.shards.database import Database
 
 from .checkers.base import Kind, Operation, Outcome
 from .cluster import FIRST_PORT, Cluster
-from .faults import CLIENT_PORT
 from .loop import NodeLoop
+from .network_faults import CLIENT_PORT
 from .node import Process
 from .plan import Plan, Step, pick
 
