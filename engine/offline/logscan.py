@@ -1,13 +1,13 @@
 """Every batch of a log: each checksum, each entry, and what they say together, around whatever is damaged."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, Self
 
 from ...native.entries import decode_run, run_header
 from ...native.errors import Damaged
 from ..errors import Corruption, VersionMismatch
 from ..logstore.blob import BadBatch, Contents, MetaRow, NewerFormat, RowSection, decode_blob
-from ..logstore.chunks import checksum_holds, join, read_header, split_key
+from ..logstore.chunks import checksum_holds, chunk_key, join, read_header, spans, split_key
 from ..logstore.metas import BadMeta, MetaKind, decode_birth
 from .findings import Findings
 from .grouplog import GroupLog, Segment
@@ -32,12 +32,35 @@ class LogContents:
         """Stored, dead ones that are not collected yet included."""
 
 
-class _Batch(NamedTuple):
-    seq: int
-    run: int
-    values: list[bytes]
-    whole: bool
-    """Whether all chunks are there and their checksums hold."""
+class _Batch:
+    """A batch, as far as it could be read."""
+
+    def __init__(self, seq: int, run: int, chunks: int) -> None:
+        self.seq = seq
+        self.run = run
+        self.values: list[bytes] = []
+        self.bad: dict[int, str] = {}
+        """What is wrong with chunks, by their number."""
+        self._chunks = chunks
+
+    @property
+    def whole(self) -> bool:
+        """Whether all chunks are there and their checksums hold."""
+        return not self.bad
+
+    def add(self, number: int, value: bytes) -> None:
+        """The next chunk that was found."""
+        if number != len(self.values):
+            self.bad[len(self.values)] = "is missing"
+        if not checksum_holds(value):
+            self.bad[number] = "fails its checksum"
+        self.values.append(value)
+
+    def end(self) -> Self:
+        """There are no more."""
+        if len(self.values) != self._chunks:
+            self.bad.setdefault(len(self.values), "is missing")
+        return self
 
 
 def scan_log(file: LogFile, findings: Findings, progress: Progress = lambda _: None) -> LogContents:
@@ -60,8 +83,7 @@ def _batches(file: LogFile, findings: Findings) -> Iterator[_Batch]:
     def damaged(what: str, key: bytes | None) -> None:
         findings.add(LOG_FILE, what, key=key)
 
-    current, run, expected, whole = 0, 0, 0, True
-    values: list[bytes] = []
+    batch: _Batch | None = None
     for key, value in file.items(on_damage=damaged):
         try:
             seq, number = split_key(key)
@@ -69,19 +91,13 @@ def _batches(file: LogFile, findings: Findings) -> Iterator[_Batch]:
         except Corruption as error:
             findings.add(LOG_FILE, str(error), key=key)
             continue
-        if seq != current:
-            if values:
-                yield _Batch(current, run, values, whole and len(values) == expected)
-            current, run, expected, whole, values = seq, header.run, header.chunks, True, []
-        if not checksum_holds(value):
-            findings.add(LOG_FILE, f"chunk {number} of batch {seq} fails its checksum", key=key)
-            whole = False
-        if number != len(values):
-            findings.add(LOG_FILE, f"chunk {len(values)} of batch {seq} is missing", key=key)
-            whole = False
-        values.append(value)
-    if values:
-        yield _Batch(current, run, values, whole and len(values) == expected)
+        if batch is None or seq != batch.seq:
+            if batch is not None:
+                yield batch.end()
+            batch = _Batch(seq, header.run, header.chunks)
+        batch.add(number, value)
+    if batch is not None:
+        yield batch.end()
 
 
 class _Scan:
@@ -99,21 +115,21 @@ class _Scan:
         try:
             decoded = decode_blob(blob)
         except NewerFormat as error:
-            if not batch.whole:
-                self._add(f"batch {batch.seq} cannot be taken apart")
-                return
-            raise VersionMismatch(f"log batch {batch.seq} has format {error}, newer than this one") from error
+            if batch.whole:
+                raise VersionMismatch(f"log batch {batch.seq} has format {error}, newer than this") from error
+            decoded = None
         except BadBatch as error:
             self._add(f"batch {batch.seq}: {error}")
-            self._oldest = self._oldest or batch.seq
-            self._previous = batch.seq
-            return
-        if batch.whole:
+            decoded = None
+        if decoded is not None and batch.whole:
             self._check_chain(batch, decoded)
         self._oldest = self._oldest or batch.seq
         self._previous = batch.seq
-        if batch.whole or self._is_explained(batch.seq, blob, decoded):
+        if decoded is not None and self._is_explained(batch, blob, decoded):
             self._take_contents(batch.seq, blob, decoded)
+            return
+        for number, what in batch.bad.items():
+            self._add(f"chunk {number} of batch {batch.seq} {what}", key=chunk_key(batch.seq, number))
 
     def finish(self) -> None:
         """That was all."""
@@ -135,16 +151,22 @@ class _Scan:
             self._add(f"batch {batch.seq} is of run {batch.run}, the one before of run {self._run}")
         self._run, self._head = batch.run, decoded.head
 
-    def _is_explained(self, seq: int, blob: bytes, decoded: Contents) -> bool:
-        """Whether the damage of a batch lies in entries, which say so themselves: then the rest is whole."""
+    def _is_explained(self, batch: _Batch, blob: bytes, decoded: Contents) -> bool:
+        """Whether what is bad lies in entries, which say so themselves: then the rest can be believed.
+
+        Else nothing of the batch is: the damage may be in what says which rows belong to whom.
+        """
+        explained: set[int] = set()
+        for row in [] if batch.whole else self._all_rows(batch.seq, blob, decoded):
+            try:
+                decode_run(blob[row.at : row.at + row.length], _nothing)
+            except Damaged:
+                explained.update(number for number, _, _ in spans(row.at, row.length))
+        return explained.issuperset(batch.bad)
+
+    def _all_rows(self, seq: int, blob: bytes, decoded: Contents) -> Iterator[Row]:
         for section in decoded.sections:
-            for row in self._rows(seq, blob, section):
-                try:
-                    decode_run(blob[row.at : row.at + row.length], _nothing)
-                except Damaged:
-                    return True
-        self._add(f"batch {seq} is damaged where it says what belongs to whom: nothing of it is believed")
-        return False
+            yield from self._rows(seq, blob, section)
 
     def _take_contents(self, seq: int, blob: bytes, decoded: Contents) -> None:
         """Fresh META rows act just before the row of their write."""
@@ -232,8 +254,10 @@ class _Scan:
             self._add(f"rows of replica {replica} and of replica {log.replica}", group)
         return log
 
-    def _add(self, what: str, group: int | None = None, index: int | None = None) -> None:
-        self._findings.add(LOG_FILE, what, group=group, index=index)
+    def _add(
+        self, what: str, group: int | None = None, index: int | None = None, key: bytes | None = None
+    ) -> None:
+        self._findings.add(LOG_FILE, what, group=group, index=index, key=key)
 
 
 def _nothing(_term: int, _index: int, _type: int, _data: bytes) -> None:

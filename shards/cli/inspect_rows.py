@@ -8,7 +8,7 @@ from ...engine.offline.entries import Found
 from ...engine.offline.findings import Damage, Findings
 from ...engine.offline.grouplog import NEWBORN, GroupLog
 from ...engine.offline.logscan import LogContents
-from ...engine.offline.statescan import GroupState, StateContents
+from ...engine.offline.statescan import STATE_FILE, GroupState, StateContents
 from ...engine.offline.stopped import STORES, StoppedNode
 from ...engine.statemachine.kv_snapshot import decode_metadata
 from ...raft.state import ConfState
@@ -56,10 +56,11 @@ def group_fields(
 ) -> dict[str, object]:
     """One group; None where it cannot be told."""
     point = None if state is None else state.point or state.checkpoint
-    applied = point.applied.index if point is not None else NEWBORN[0]
+    lost = any(damage.file == STATE_FILE and damage.group is None for damage in findings.kept)
+    unknown: tuple[int | None, int | None] = (None, None) if lost else NEWBORN
+    applied = unknown if point is None else (point.applied.index, point.applied.term)
     fields: dict[str, object] = {"group": group, **_bounds(log, state), **_log_fields(log)}
-    fields["applied"] = applied
-    fields["applied_term"] = point.applied.term if point is not None else NEWBORN[1]
+    fields["applied"], fields["applied_term"] = applied
     fields["keys"] = 0 if state is None else state.keys
     fields["state_bytes"] = 0 if state is None else state.bytes
     fields["damaged"] = [damage_fields(damage) for damage in findings.of_group(group)]

@@ -81,7 +81,13 @@ def _create(command: Create) -> str:
 
 def range_text(start: bytes, end: bytes | None) -> str:
     """The bounds of a range."""
-    return f"[{_name(start)}, {'∞' if end is None else _name(end)})"
+    return f"[{_bound(start)}, {'∞' if end is None else _bound(end)})"
+
+
+def _bound(key: bytes) -> str:
+    """A key between brackets, where a bare space or comma would confuse."""
+    text = line_of(key)
+    return text if text.startswith("0x") else f'"{text}"'
 
 
 def _name(key: bytes) -> str:
