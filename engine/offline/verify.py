@@ -31,8 +31,6 @@ class Verified(NamedTuple):
 def verify_node(node: StoppedNode, progress: Progress = lambda *_: None) -> Verified:
     """Check everything. Raises `VersionMismatch` for a format that this version does not know."""
     findings = Findings()
-    if node.identity_damage is not None:
-        findings.add("node", node.identity_damage)
     for store in STORES:
         check_structure(node, store, findings, progress)
     contents = read_contents(node, findings, progress)
@@ -87,6 +85,8 @@ def read_contents(
 ) -> tuple[LogContents, StateContents]:
     """Read both stores whole and compare them. Raises `VersionMismatch`."""
     log_file, state_file = node.log(), node.store("state")
+    if node.identity_damage is not None:
+        findings.add("node", node.identity_damage)
     for store in STORES:
         file = node.store(store)
         for problem in [] if file is None else file.meta_problems:

@@ -8,7 +8,7 @@ import pytest
 from multiraft import __version__
 
 COMMANDS = [[], ["demo"], ["serve"], ["status"], ["put"], ["get"], ["delete"], ["scan"], ["ranges"]]
-COMMANDS += [["ranges", "create"]]
+COMMANDS += [["ranges", "create"], ["inspect"], ["verify"], ["backup"], ["restore"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
