@@ -4,7 +4,6 @@ from typing import Final
 
 from multiraft.engine.births import Births
 from multiraft.engine.node import Node
-from multiraft.engine.pending import PendingReads
 from multiraft.engine.replica import Replica
 from multiraft.engine.transport.roster import Roster
 from multiraft.shards import directory_machine
@@ -153,18 +152,6 @@ PLANTS: Final = [
                 "_begin_install",
                 "self._flusher.await_install(replica)",
                 "self._flusher.await_install(replica)\n    self._finish_install(turn, replica)",
-            ),
-        ),
-    ),
-    Plant(
-        "rule-read-before-apply",
-        "a read is answered before its index is applied",
-        (
-            Edit(
-                PendingReads,
-                "serve",
-                "while confirmed and confirmed[0][0] <= applied:",
-                "while confirmed:",
             ),
         ),
     ),

@@ -34,13 +34,13 @@ PLANTS: Final = [
     ),
     Plant(
         "bug-5",
-        "a heartbeat raises the term on a path of its own, while the leader appends",
+        "a heartbeat, or the answer to one, raises the term on a path of its own, while the leader appends",
         (
             Edit(
                 dispatch,
                 "step",
                 "if m.term != raft.term",
-                "if m.type is MsgType.HEARTBEAT and m.term > raft.term:\n"
+                "if m.type in (MsgType.HEARTBEAT, MsgType.APP_RESP) and m.term > raft.term:\n"
                 "        raft.term = m.term\n"
                 "    if m.term != raft.term",
             ),
@@ -163,32 +163,6 @@ PLANTS: Final = [
                 "if not self.match_term(prev_term, prev_index):",
                 "if prev_index > self.last_index():",
             ),
-        ),
-    ),
-    Plant(
-        "rule-votes-of-the-term",
-        "votes of earlier terms count",
-        (
-            Edit(
-                dispatch,
-                "_settle_terms",
-                "return False\n    if m.type in",
-                "return m.type is MsgType.VOTE_RESP\n    if m.type in",
-            ),
-            Edit(dispatch, "step", "(MsgType.PRE_VOTE, ", "(MsgType.VOTE_RESP, MsgType.PRE_VOTE, "),
-        ),
-    ),
-    Plant(
-        "rule-acknowledgement-of-the-term",
-        "a leader takes acknowledgements of earlier terms for such of its own",
-        (
-            Edit(
-                dispatch,
-                "_settle_terms",
-                "return False\n    if m.type in",
-                "return m.type is MsgType.APP_RESP and not m.reject\n    if m.type in",
-            ),
-            Edit(dispatch, "step", "(MsgType.PRE_VOTE, ", "(MsgType.APP_RESP, MsgType.PRE_VOTE, "),
         ),
     ),
     Plant(
