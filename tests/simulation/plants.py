@@ -27,9 +27,9 @@ WAITING: Final[dict[str, str]] = {
     "bug-23": "a simulated disk that can lie about a flush (the log store's crash tests are real ones)",
     "bug-25": "nothing here: bugs of LMDB's binding, kept out by its version",
     "bug-26": "thousands of groups in real time",
-    "rule-read-before-apply": "a new leader with much to apply: what is committed is applied in the same turn",
+    "rule-read-before-apply": "a new leader with much to apply; mostly it applies at once",
 }
-"""The other bugs of that list, and what each needs before it can be planted."""
+"""Other bugs and rules, and what each needs before it can be planted and caught."""
 
 
 def listing() -> str:
