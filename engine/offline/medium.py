@@ -33,7 +33,7 @@ class ReadOnlyMedium:
         more = len(pairs) == limit or total >= PAGE_BYTES
         return Page(pairs, pairs[-1][0] if more else None)
 
-    def commit(self, _work: Callable[[Writer], None]) -> None:
+    def commit(self, work: Callable[[Writer], None]) -> None:  # noqa: ARG002 # the port's signature
         """Raises `StorageFailed`; of a store that is empty nothing need be kept."""
         if self._file is not None:
             raise StorageFailed("this state store was opened for reading only")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Final
 
 from ...engine.errors import Corruption
 from ...engine.offline.entries import Found
@@ -14,6 +15,19 @@ from ...engine.statemachine.kv_snapshot import decode_metadata
 from ...raft.state import ConfState
 from .inspect_words import envelope_of, words_of
 from .output import text_of
+
+LOG_FIELDS: Final = [
+    "replica",
+    "machine",
+    "term",
+    "vote",
+    "commit",
+    "first",
+    "last",
+    "log_bytes",
+    "members",
+    "nodes",
+]
 
 
 def node_fields(node: StoppedNode) -> dict[str, object]:
@@ -101,9 +115,8 @@ def members_text(members: ConfState | None) -> str | None:
 
 
 def _log_fields(log: GroupLog | None) -> dict[str, object]:
-    names = ("replica", "machine", "term", "vote", "commit", "first", "last", "log_bytes", "members", "nodes")
     if log is None:
-        return dict.fromkeys(names)
+        return dict.fromkeys(LOG_FIELDS)
     birth, hard = log.birth, log.hard_state
     return {
         "replica": log.replica,
