@@ -205,7 +205,9 @@ def test_a_peer_whose_line_makes_no_sense_does_not_hide_the_others(tmp_path, sai
         async with Engine.open(tmp_path, config=multiraft.Config(durability="none")) as db:
             db.assembly.service.channels[7] = Peer()
             status = await db.status()
-        own, other = status["nodes"]
+        nodes = status["nodes"]
+        assert isinstance(nodes, list)
+        own, other = nodes
         assert own["alive"]
         assert other["node"] == 7
         assert not other["alive"]

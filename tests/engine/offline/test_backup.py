@@ -45,7 +45,7 @@ def write(path, ranges=RANGES, name="shop"):
 
 def read(path):
     """Everything in a backup, as `RANGES` has it."""
-    found = []
+    found: list[tuple[bytes, bytes | None, list[tuple[bytes, bytes]]]] = []
     with BackupReader(path) as reader:
         for part in reader.parts():
             if part.pairs:
@@ -238,7 +238,7 @@ def test_what_is_no_file_is_no_backup(tmp_path):
 
 def exported(path):
     """All keys and values that a stopped node would serve."""
-    found = {}
+    found: dict[bytes, bytes] = {}
     with StoppedNode.open(path) as node:
         export = Export(node)
         for log in export.groups():
