@@ -14,7 +14,7 @@ from ...engine.offline.stopped import STORES, StoppedNode
 from ...engine.statemachine.kv_snapshot import decode_metadata
 from ...raft.state import ConfState
 from .inspect_words import envelope_of, words_of
-from .output import text_of
+from .output import Fields, text_of
 
 LOG_FIELDS: Final = [
     "replica",
@@ -114,7 +114,7 @@ def members_text(members: ConfState | None) -> str | None:
     return "; ".join(parts)
 
 
-def _log_fields(log: GroupLog | None) -> dict[str, object]:
+def _log_fields(log: GroupLog | None) -> Fields:
     if log is None:
         return dict.fromkeys(LOG_FIELDS)
     birth, hard = log.birth, log.hard_state
