@@ -14,23 +14,40 @@ from .storage import Storage
 NO_LIMIT: Final = 2**64 - 1
 """Stands for "no limit" where sizes are compared; configuration says `None` or 0."""
 
+_INTEGERS: Final = (
+    "id",
+    "election_tick",
+    "heartbeat_tick",
+    "applied",
+    "max_size_per_msg",
+    "max_inflight_msgs",
+    "max_inflight_bytes",
+    "max_uncommitted_size",
+    "max_pending_reads",
+    "max_committed_size_per_ready",
+)
+
 
 class FullWindow(Enum):
-    """What a heartbeat's answer does for a follower whose inflight window is full."""
+    """What a heartbeat's answer does for a follower whose inflight window is full.
+
+    PROBE: one empty append goes out and nothing is freed: entries cannot leak to a follower that is stuck.
+    FREE_FIRST: the oldest slot is freed, so that one more append with entries may go out (the original rule).
+    """
 
     PROBE = "probe"
-    """One empty append goes out and nothing is freed: entries cannot leak to a follower that is stuck."""
     FREE_FIRST = "free-first"
-    """The oldest slot is freed, so that one more append with entries may go out (the original rule)."""
 
 
 class ReadOnly(Enum):
-    """How a leader makes sure, before a read, that it still leads."""
+    """How a leader makes sure, before a read, that it still leads (thesis §6.4).
+
+    SAFE: a quorum answers a heartbeat sent after the request. LEASE_BASED: it trusts the clocks, because a
+    quorum was heard of within an election timeout; needs `check_quorum`.
+    """
 
     SAFE = "safe"
-    """A quorum answers a heartbeat sent after the request."""
     LEASE_BASED = "lease-based"
-    """It trusts the clocks: a quorum was heard of within an election timeout. Needs `check_quorum`."""
 
 
 @dataclass(slots=True)
@@ -42,17 +59,25 @@ class Config:
     election_tick: silence after which a follower campaigns, drawn from [election_tick, 2 * election_tick).
     heartbeat_tick: a leader's interval between heartbeats.
     random: source of the drawn timeouts; seed it to reproduce a run.
-    applied: the last index that the state machine has applied durably; what follows is handed out again.
+    applied: the last index that the state machine has applied durably; what follows is handed out again. The
+        stored commit index must not be below it, and the stored members are those in force there.
     async_storage_writes: several Readys may be outstanding; see `Ready`.
-    pre_vote: ask before raising the term. check_quorum: a leader that hears no quorum steps down, and
-        voters that hear their leader ignore candidates.
+    pre_vote: ask before raising the term (thesis §9.6). check_quorum: a leader that hears no quorum within
+        election_tick steps down, and voters that hear their leader ignore candidates (§6.2, §4.2.3). With
+        neither, a replica that was cut off or removed may depose the leader when it comes back.
     max_size_per_msg: encoded bytes of entries per append; `None` no limit, 0 one entry each.
     max_inflight_msgs, max_inflight_bytes: appends on the way to one follower; 0 bytes sets no limit.
-    max_uncommitted_size: payload bytes a leader holds before it drops proposals; 0 sets no limit.
+    max_uncommitted_size: payload bytes a leader has appended and not yet applied before it drops proposals;
+        the first of any size passes. 0 sets no limit.
     max_pending_reads: read requests that wait here to be confirmed or handed out; further ones are refused.
     max_committed_size_per_ready: encoded bytes handed out and not yet applied; 0 means `max_size_per_msg`.
     commit_notices: tell followers of commits by `Ready.commit_notices` instead of empty appends.
-    step_down_on_removal: a leader that is removed or demoted gives up leadership at once.
+    full_window_on_heartbeat, read_only: see `FullWindow`, `ReadOnly`.
+    disable_proposal_forwarding: a follower drops proposals instead of passing them on.
+    disable_conf_change_validation: a leader refuses no configuration change. For repairs only.
+    step_down_on_removal: a leader that is removed or demoted gives up leadership at once. Otherwise it leads
+        on, and if removed takes no proposals, until the host hands leadership over or stops it.
+    inflights_factory: makes a follower's window out of max_inflight_msgs and max_inflight_bytes.
     """
 
     id: int
@@ -79,7 +104,8 @@ class Config:
     inflights_factory: Callable[[int, int], InflightWindow] = Inflights
 
     def validate(self) -> None:
-        """Check the settings against each other; raise `ConfigError` with the first contradiction."""
+        """Check the settings, alone and against each other; raise `ConfigError` with the first fault."""
+        self._check_kinds()
         if self.id in (NO_REPLICA, LOCAL_APPEND, LOCAL_APPLY) or not 0 < self.id < 2**64:
             raise ConfigError(f"id {self.id} is not a replica id")
         if self.heartbeat_tick <= 0:
@@ -101,7 +127,19 @@ class Config:
         if 0 < self.max_inflight_bytes < message_limit:
             raise ConfigError(
                 f"max_inflight_bytes {self.max_inflight_bytes} must not be below "
-                f"max_size_per_msg {self.max_size_per_msg}"
+                f"max_size_per_msg {self.max_size_per_msg} (None: no limit)"
             )
         if self.read_only is ReadOnly.LEASE_BASED and not self.check_quorum:
             raise ConfigError("read_only LEASE_BASED needs check_quorum: without it a lease never ends")
+
+    def _check_kinds(self) -> None:
+        """Settings often come from a file: "lease-based" is no `ReadOnly` and would mean SAFE."""
+        for name in _INTEGERS:
+            value = getattr(self, name)
+            if (isinstance(value, bool) or not isinstance(value, int)) and (
+                value is not None or name != "max_size_per_msg"
+            ):
+                raise ConfigError(f"{name} must be an integer, not {value!r}")
+        for name, kind in (("read_only", ReadOnly), ("full_window_on_heartbeat", FullWindow)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")

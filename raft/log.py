@@ -115,6 +115,8 @@ class RaftLog:
             stable = self.storage.entries(low, cut, max_size)
         except Unavailable as error:
             raise CorruptLog(f"storage lacks entries in [{low}, {cut})", error.index) from error
+        if not stable or stable[0].index != low:
+            raise CorruptLog(f"storage lacks entries in [{low}, {cut})", low)
         if high <= offset or len(stable) < cut - low:
             return stable
         return _extended(stable, unstable.entries[: high - offset], max_size)

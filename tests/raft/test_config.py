@@ -22,6 +22,13 @@ BAD = [
     ("max_inflight_bytes", {"max_inflight_bytes": 10, "max_size_per_msg": 11}),
     ("max_inflight_bytes", {"max_inflight_bytes": 10}),
     ("read_only", {"read_only": ReadOnly.LEASE_BASED}),
+    ("read_only", {"read_only": "lease-based", "check_quorum": True}),
+    ("full_window_on_heartbeat", {"full_window_on_heartbeat": "free-first"}),
+    ("id", {"id": "1"}),
+    ("id", {"id": True}),
+    ("election_tick", {"election_tick": 10.5}),
+    ("max_uncommitted_size", {"max_uncommitted_size": None}),
+    ("max_size_per_msg", {"max_size_per_msg": "1"}),
 ]
 
 

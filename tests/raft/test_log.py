@@ -100,6 +100,18 @@ def test_slice_outside_the_range():
     assert log.entries(13, None) == ()
 
 
+@pytest.mark.parametrize("kept", [slice(0, 0), slice(1, 2)])
+def test_storage_that_leaves_out_the_first_entry_is_corrupt(kept: slice):
+    class Gappy(MemoryStorage):
+        def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
+            return super().entries(low, high, max_size)[kept]
+
+    storage = Gappy(ConfState((1,)))
+    storage.append([Entry(1, 1), Entry(1, 2)])
+    with pytest.raises(CorruptLog, match=r"lacks entries in \[1, 3\)"):
+        RaftLog(storage).slice(1, 3, None)
+
+
 def test_storage_that_lacks_what_it_announced_is_corrupt():
     class Lossy(MemoryStorage):
         def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
