@@ -10,21 +10,24 @@ so.
 1. *Tick* it at a steady pace, and `step` every message that arrives for it. Ask `has_ready` after each
    batch of calls, and take the `ready` if there is one.
 2. *Persist*: a Ready's snapshot, then its entries, then its hard state go to stable storage as one unit,
-   units in the order handed out; `must_sync` says whether to flush. New entries replace all from their
-   first index.
+   units in the order handed out; `must_sync` says whether to flush, and a snapshot is always flushed. New
+   entries replace all from their first index.
 3. *Send* `messages` and `commit_notices` at once, in order; `messages_after_append` only when the unit is
    durable: they promise what was written. A careful host lets `MsgType.VOTE` wait like a promise. Messages
    may be lost, doubled and reordered. Report what you know to be lost (`report_unreachable`), and of every
    snapshot whether it arrived (`report_snapshot`): until then nothing else goes to its receiver.
 4. *Apply* `committed_entries` in order, and say so. Entries that `confchange.decode` makes a change of are
    put into force by `apply_conf_change` as well, and the `ConfState` it returns belongs into every later
-   snapshot.
+   snapshot, and to what is stored as applied: a restart finds the members of `Config.applied`. A change that
+   raises `ConfChangeError` here, on every replica alike, changes nothing and counts as applied.
 
 **Two forms.** Synchronous: do all of that for one Ready, then call `advance`, then take the next one.
 Asynchronous (`Config.async_storage_writes`): take Readys as they come. When a unit is durable, step those
 of its `messages_after_append` that are addressed to this replica, and send the others; when entries are
-applied, call `acknowledge_apply`. Committed entries are handed out here only once they are durable here.
-Both forms are one model: `advance` steps all acknowledgements together.
+applied, call `acknowledge_apply`. Committed entries are handed out here only once they are durable here,
+but perhaps before the hard state that commits them: a host that stores what it has applied keeps the stored
+commit index at that or above, and lets no later unit lower it. Both forms are one model: `advance` steps all
+acknowledgements together.
 
 **After a crash** make a new `RawNode` from what is durable. The stored commit index must include
 `Config.applied`, what the state machine holds durably; what follows is handed out again. A unit that was
@@ -50,8 +53,11 @@ snapshot.
 **Configuration changes.** One at a time: the leader puts an empty entry in the place of any other, and
 names it in `Ready.refusals`. Several changes at once go through a joint configuration, which the leader
 leaves by itself unless told otherwise. A newcomer starts with an empty storage and is sent a snapshot,
-which it takes only if it is named there: serve one from after the change. So a group is born at a snapshot
-point (index 1) and not at an empty log. Replica ids are never used again.
+which it takes only if it is named there: serve one from after the change, because an older one is sent again
+as fast as it is refused. So a group is born at a snapshot point (index 1) and not at an empty log. A leader
+that is removed leads on and takes no proposals: hand leadership over before, or set
+`Config.step_down_on_removal`. Whether a voter would remain is not asked before a change is applied. Replica
+ids are never used again.
 
 **Limits** are in `Config`. Proposals beyond `max_uncommitted_size` (those without data always pass) and
 reads beyond `max_pending_reads` are refused, appends per follower and what is handed out to be applied

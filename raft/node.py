@@ -115,7 +115,11 @@ class RawNode:
         follower.forget_leader(self.raft)
 
     def transfer_leadership(self, to: int) -> None:
-        """Ask that `to` lead instead of the present leader. It may come to nothing; nobody is told."""
+        """Ask that `to` lead instead of the present leader (thesis §3.10). `Misuse` if it is no replica id.
+
+        A leader takes no proposals meanwhile, for an election timeout at most. It may come to nothing, as it
+        does for a stranger or a learner; nobody is told.
+        """
         if not 0 < to < LOCAL_APPLY:
             raise Misuse(f"leadership cannot be handed to {to}, which is no replica")
         dispatch.step(self.raft, Message(MsgType.TRANSFER_LEADER, from_=to))
@@ -130,13 +134,18 @@ class RawNode:
         return self.propose_batch((data,))
 
     def propose_batch(self, datas: Sequence[bytes]) -> EntryId | None:
-        """Append several commands, all or none. Returns where the last one stands. See `propose`."""
+        """Append several commands, all or none, at adjoining indexes. Returns where the last one stands.
+
+        Later each is a command of its own: a crash may leave the first ones only. `Misuse` if there is none.
+        See `propose`.
+        """
         return self._propose([Entry(0, 0, EntryType.NORMAL, data) for data in datas])
 
     def propose_conf_change(self, change: ConfChange, *, v1: bool = False) -> EntryId | None:
         """Append a configuration change, in the old encoding if `v1`. See `propose`, `Ready.refusals`.
 
-        Raises `ConfChangeError` if it cannot be encoded.
+        Raises `ConfChangeError` if it cannot be encoded. Whether it can follow the configuration, and leaves
+        a voter, turns out only when it is applied: see `apply_conf_change`.
         """
         confchange.check(change)
         if v1:
@@ -168,7 +177,11 @@ class RawNode:
         dispatch.step(self.raft, Message(MsgType.READ_INDEX, context=context))
 
     def apply_conf_change(self, change: ConfChange) -> ConfState:
-        """Put a configuration change into force, when its entry is applied. Returns what to store."""
+        """Put a configuration change into force, when its entry is applied. Returns what to store.
+
+        Raises `ConfChangeError`, with nothing changed, if it would leave no voter or cannot follow the
+        present configuration. All replicas refuse it alike: catch it, and count the entry as applied.
+        """
         return reconfigure.apply_conf_change(self.raft, change)
 
     # -- messages and reports -----------------------------------------------------------------------------
@@ -187,12 +200,18 @@ class RawNode:
         follower.take_commit_notice(self.raft, from_, term, commit)
 
     def report_unreachable(self, replica: int) -> None:
-        """Say that messages to `replica` were lost, so that the leader probes instead of streaming."""
+        """Say that messages to `replica` were lost, so that the leader probes instead of streaming.
+
+        Of no member, or on a replica that does not lead, it is ignored.
+        """
         if self.raft.role is Role.LEADER:
             leader.report_unreachable(self.raft, replica)
 
     def report_snapshot(self, replica: int, *, ok: bool) -> None:
-        """Say whether the snapshot for `replica` was delivered; required after each `MsgType.SNAP`."""
+        """Say whether the snapshot for `replica` was delivered; required after each `MsgType.SNAP`.
+
+        Of anybody else, or if none is on its way, it is ignored.
+        """
         if self.raft.role is Role.LEADER:
             leader.report_snapshot(self.raft, replica, ok=ok)
 
@@ -222,7 +241,7 @@ class RawNode:
     def ready(self) -> Ready:
         """Take out the work there is; it counts as handed out, and is not handed out again.
 
-        In the synchronous form, `advance` has to follow before the next call.
+        In the synchronous form, `advance` has to follow before the next call, or that is `Misuse`.
         """
         if self._on_advance:
             raise Misuse("ready() was called again before advance()")
@@ -305,7 +324,10 @@ class RawNode:
         return message
 
     def advance(self) -> None:
-        """Synchronous form: everything in the last Ready is durable, sent and applied."""
+        """Synchronous form: everything in the last Ready is durable, sent and applied.
+
+        Without an open Ready it does nothing. `Misuse` in the asynchronous form.
+        """
         if not self._allow_unstable:
             raise Misuse("advance() has no meaning with asynchronous storage writes")
         due, self._on_advance = self._on_advance, []
@@ -313,7 +335,11 @@ class RawNode:
             dispatch.step(self.raft, m)
 
     def acknowledge_apply(self, entries: Sequence[Entry]) -> None:
-        """Asynchronous form: `entries`, of `Ready.committed_entries`, are applied."""
+        """Asynchronous form: `entries`, of `Ready.committed_entries`, are applied.
+
+        Pass the lists as they were handed out, in that order: what lies before the last entry counts as
+        applied, too. `Misuse` beyond what was handed out, or in the synchronous form.
+        """
         if self._allow_unstable:
             raise Misuse("acknowledge_apply() has no meaning without asynchronous storage writes")
         dispatch.step(self.raft, applied_message(self.raft.id, entries))

@@ -69,6 +69,13 @@ class Ready:
 
     In the synchronous form the same holds, with `RawNode.advance` in the place of every message to the
     replica itself, and everything is done before `advance`.
+
+    `entries` replace whatever the storage holds from the first one's index on; `snapshot` replaces the whole
+    log, the state machine and the members. `must_sync`: entries, term or vote have to be flushed, not just
+    written; a snapshot has to be in any case, also where `must_sync` is False. `soft_state` and `hard_state`
+    are `None` unless they changed. `read_states` may be served, each once its index is applied.
+    `dropped_reads` were asked for here and will not be answered; `refusals` are configuration changes that
+    this leader put an empty entry for.
     """
 
     soft_state: SoftState | None = None
@@ -78,7 +85,7 @@ class Ready:
     entries: list[Entry] = field(default_factory=list)
     """To be made durable; they replace whatever the storage holds from the first one's index on."""
     snapshot: Snapshot | None = None
-    """To be made durable and installed; it replaces the whole log."""
+    """To be made durable, flushed whatever `must_sync` says, and installed; it replaces the whole log."""
     committed_entries: list[Entry] = field(default_factory=list)
     """To be applied now. In the asynchronous form they are durable here already."""
     read_states: list[ReadState] = field(default_factory=list)
@@ -94,7 +101,7 @@ class Ready:
     refusals: list[Refusal] = field(default_factory=list)
     """Configuration changes refused since the last Ready."""
     must_sync: bool = False
-    """Whether entries, term or vote have to be flushed, rather than just written."""
+    """Whether entries, term or vote have to be flushed, rather than just written. Not said of a snapshot."""
 
     @property
     def empty(self) -> bool:

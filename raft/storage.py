@@ -16,7 +16,11 @@ class Storage(Protocol):
     """
 
     def initial_state(self) -> tuple[HardState, ConfState]:
-        """What was durable when the replica starts."""
+        """What was durable when the replica starts: the members are those in force at `Config.applied`.
+
+        So whoever stores `applied` stores what `apply_conf_change` returned together with it. All zero and
+        no members for a newcomer.
+        """
         ...
 
     def first_index(self) -> int:
@@ -28,18 +32,25 @@ class Storage(Protocol):
         ...
 
     def term(self, index: int) -> int:
-        """Term at `index`, in [first_index - 1, last_index]. Raises `Compacted`, `Unavailable`."""
+        """Term at `index`, in [first_index - 1, last_index]; 0 at index 0.
+
+        Raises `Compacted` before that range and `Unavailable` behind it.
+        """
         ...
 
     def entries(self, low: int, high: int, max_size: int | None) -> Sequence[Entry]:
         """Entries in [low, high) up to `max_size` encoded bytes (`None`: no limit), but at least one.
 
+        `entry.limit_size` cuts a range like that. Never with a gap, and never fewer without need.
         Raises `Compacted` if `low` is no longer there, `Unavailable` if part of it never was.
         """
         ...
 
     def snapshot(self) -> Snapshot:
-        """A recent snapshot. Raises `SnapshotTemporarilyUnavailable` if it has to be prepared first."""
+        """A snapshot, no older than `first_index` - 1. Its members are those in force at its index.
+
+        Raises `SnapshotTemporarilyUnavailable` if it has to be prepared first.
+        """
         ...
 
 
