@@ -9,7 +9,12 @@ from .errors import ConfChangeError
 
 
 class ChangeType(IntEnum):
-    """What happens to one member."""
+    """What happens to one member (thesis §4.1, learners §4.2.1).
+
+    ADD_VOTER: a newcomer, or a learner that is promoted. REMOVE: out of every list; of a stranger, nothing.
+    ADD_LEARNER: a newcomer without a vote, or a voter that is demoted. UPDATE: nothing here; it carries what
+    the host has put into `ConfChange.context`, a new address for example.
+    """
 
     ADD_VOTER = 0
     REMOVE = 1
@@ -18,14 +23,15 @@ class ChangeType(IntEnum):
 
 
 class Transition(IntEnum):
-    """Whether a joint configuration lies between the old and the new one."""
+    """Whether a joint configuration lies between the old and the new one (thesis §4.3).
+
+    AUTO: only if more than one change is made. JOINT_IMPLICIT: always. After both the leader leaves it by
+    itself. JOINT_EXPLICIT: always, and it lasts until the host proposes an empty `ConfChange()`.
+    """
 
     AUTO = 0
-    """Only if more than one change is made; the leader then leaves it by itself."""
     JOINT_IMPLICIT = 1
-    """Always; the leader leaves it by itself."""
     JOINT_EXPLICIT = 2
-    """Always; it is left by another, empty change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,10 @@ def encode_v2(change: ConfChange) -> bytes:
 
 
 def decode(entry: Entry) -> ConfChange | None:
-    """The change that `entry` carries, `None` if it is no such entry. May raise `ConfChangeError`."""
+    """The change that `entry` carries, `None` if it is no such entry. For every entry that is applied.
+
+    Raises `ConfChangeError` if it cannot be read, which no leader lets in.
+    """
     if entry.type == EntryType.CONF_CHANGE:
         fields = _fields(entry.data)
         single = _decode_change(fields, _TYPE_V1[0] >> 3, _REPLICA_V1[0] >> 3)

@@ -6,16 +6,18 @@ from typing import Final, NamedTuple
 
 
 class EntryType(IntEnum):
-    """What an entry's data means."""
+    """What an entry's data means.
+
+    NORMAL: a command for the state machine; without data, the entry that opens a leader's term.
+    CONF_CHANGE: one configuration change in the old, single-change encoding. CONF_CHANGE_V2: any number of
+    changes; without data, the change that leaves a joint configuration. `confchange.decode` reads both.
+    REFUSED_CHANGE: empty; stands where a leader refused a configuration change. State machines skip it.
+    """
 
     NORMAL = 0
-    """A command for the state machine; without data, the entry that opens a leader's term."""
     CONF_CHANGE = 1
-    """One configuration change in the old, single-change encoding."""
     CONF_CHANGE_V2 = 2
-    """Any number of configuration changes; without data, the change that leaves a joint configuration."""
     REFUSED_CHANGE = 3
-    """Empty: stands where a leader refused a configuration change. State machines skip it."""
 
 
 class Entry(NamedTuple):

@@ -59,11 +59,14 @@ class Misuse(RaftError, ValueError):
 
 
 class ConfigError(RaftError, ValueError):
-    """A `Config` contradicts itself; the text names the field. Nothing was started."""
+    """A `Config` contradicts itself or holds a wrong value; the text names the field. Nothing was started."""
 
 
 class ConfChangeError(RaftError, ValueError):
-    """A configuration change cannot follow the present configuration, which is left as it was."""
+    """A configuration change cannot follow the present configuration, which is left as it was, or be encoded.
+
+    On an entry that is committed it is no failure of the replica: see `RawNode.apply_conf_change`.
+    """
 
 
 class Compacted(RaftError):

@@ -85,6 +85,8 @@ class Message:
     - VOTE, PRE_VOTE: `index` and `log_term` name the candidate's last entry.
     - HEARTBEAT and its answer: `commit` downwards; `context` names the read that the beat confirms.
     - READ_INDEX and its answer: `context` is the request's, `index` the position to wait for.
+    - SNAP: `snapshot`, to be installed. PROP: `entries` to append, their terms and indexes 0.
+    - TRANSFER_LEADER: `from_` is who shall lead. TIMEOUT_NOW: the receiver is to campaign at once.
     - STORAGE_APPEND_RESP: all up to `index`, of `log_term`, is durable, and `snapshot` if given.
     """
 

@@ -6,14 +6,16 @@ from .inflights import InflightWindow
 
 
 class ProgressState(IntEnum):
-    """How a leader feeds a follower."""
+    """How a leader feeds a follower.
+
+    PROBE: it does not know where the logs agree, and sends one append at a time. REPLICATE: it streams
+    appends ahead of the answers, within the inflight window. SNAPSHOT: one is on its way, and nothing else
+    is sent.
+    """
 
     PROBE = 0
-    """It does not know where the logs agree: one append at a time."""
     REPLICATE = 1
-    """It streams appends ahead of the answers, within the inflight window."""
     SNAPSHOT = 2
-    """A snapshot is on its way: nothing else is sent."""
 
 
 class Progress:

@@ -120,12 +120,15 @@ class Raft:
         last = self.log.last_index()
         if hard_state != HardState():
             if not self.log.committed <= commit <= last:
-                raise CorruptLog(f"commit {commit} is not in [{self.log.committed}, {last}]", commit)
+                raise CorruptLog(
+                    f"the stored commit {commit} is not in the stored log [{self.log.committed}, {last}]",
+                    commit,
+                )
             self.log.committed = commit
         if self.config.applied:
             if self.config.applied > self.log.committed:
                 raise CorruptLog(
-                    f"applied {self.config.applied} is beyond commit {self.log.committed}",
+                    f"applied {self.config.applied} is beyond the stored commit {self.log.committed}",
                     self.config.applied,
                 )
             self.log.applied_to(self.config.applied, 0)

@@ -9,7 +9,11 @@ from .state import ConfState, HardState, Role, SoftState
 
 @dataclass(frozen=True, slots=True)
 class BasicStatus:
-    """What is cheap to tell: no member is looked at."""
+    """What is cheap to tell: no member is looked at.
+
+    `hard_state` is the newest, not the durable one. `applied`: the last index reported as applied.
+    `lead_transferee`: to whom this leader hands over, or 0.
+    """
 
     id: int
     hard_state: HardState
@@ -20,7 +24,12 @@ class BasicStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProgressStatus:
-    """What a leader knows of one member."""
+    """What a leader knows of one member.
+
+    `match`: the last index at which the logs are known to agree. `next`: the first one to be sent.
+    `paused`: nothing may be sent before an answer. `pending_snapshot`: index of the one on its way, or 0.
+    `recent_active`: heard of since the last quorum check. `inflight`: appends on the way.
+    """
 
     state: ProgressState
     match: int
@@ -35,7 +44,10 @@ class ProgressStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything: the basic part, the configuration, and on a leader the progress of each member."""
+    """Everything: the basic part, the configuration, and on a leader the progress of each member by its id.
+
+    `progress` is empty on any other replica.
+    """
 
     basic: BasicStatus
     conf_state: ConfState

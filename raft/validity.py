@@ -40,13 +40,14 @@ def check(raft: Raft, m: Message) -> None:
         raise BadMessage(f"a message of the unknown type {kind}")
     # A negative number, or one of more than 64 bits, leaves something behind. Others are only compared.
     if (m.term | m.index | m.commit) >> 64:
-        raise BadMessage(f"a number that is not one of 64 bits in {m}")
+        numbers = f"term {m.term}, index {m.index}, commit {m.commit}"
+        raise BadMessage(f"{kind.name} from replica {m.from_} with a number not of 64 bits: {numbers}")
     if m.to != raft.id:
         raise BadMessage(f"{kind.name} for replica {m.to} came to replica {raft.id}")
     if m.from_ not in raft.tracker.progress or m.from_ == raft.id:
         _check_sender(raft, m)
     elif kind in LOCAL_TYPES:
-        raise LocalMessage(f"{kind.name} from replica {m.from_}")
+        raise LocalMessage(f"{kind.name} from replica {m.from_}: no message, a call of RawNode")
     if not m.term and kind not in OUTSIDE_TERMS and kind not in LOCAL_TYPES:
         raise BadMessage(f"{kind.name} from replica {m.from_} names no term")
     rule = _RULES[kind]
@@ -59,7 +60,7 @@ def _check_sender(raft: Raft, m: Message) -> None:
     kind, sender = m.type, m.from_
     if kind in LOCAL_TYPES:
         if sender not in _STORAGE:
-            raise LocalMessage(f"{kind.name} from replica {sender}")
+            raise LocalMessage(f"{kind.name} from replica {sender}: no message, a call of RawNode")
         if m.term > raft.term:
             raise BadMessage(f"{kind.name} attests term {m.term}, this replica is in {raft.term}")
     elif kind in RESPONSES and sender not in raft.tracker.progress:
