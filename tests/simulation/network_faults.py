@@ -89,6 +89,10 @@ class NetworkFaults:
                 self._degrade(slower, ways, delay=(0.005, 0.1), lose=0.3, reorder=0.2)
         return self._block(replace(fault, lasts=seconds), ways)
 
+    def _hang(self, fault: Fault, node: int) -> None:
+        self.cluster.note(node, "disk hangs", f"{fault.lasts:.3f}")
+        self.cluster.disks[node].stalled_until = self.world.now + fault.lasts
+
     def _upset(self, group: int, stranded: int) -> None:
         """The leader that has taken over is gone, and soon there is another term."""
         for node, one in self.cluster.nodes.items():
