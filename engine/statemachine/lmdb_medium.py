@@ -95,9 +95,14 @@ class LmdbMedium:
 
     def _open(self) -> lmdb.Environment:
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             environment = lmdb.open(
-                str(self._path), map_size=MAP_BYTES, max_dbs=0, sync=self._sync, metasync=self._sync
+                str(self._path),
+                map_size=MAP_BYTES,
+                max_dbs=0,
+                mode=0o600,
+                sync=self._sync,
+                metasync=self._sync,
             )
             environment.reader_check()
         except PermissionError as error:

@@ -1,5 +1,6 @@
 """The backup format: what is written is read, and nothing else is."""
 
+import asyncio
 import errno
 import os
 import random
@@ -7,6 +8,7 @@ import shutil
 
 import pytest
 
+import multiraft
 from multiraft.engine.errors import Corruption, DiskFull, Error, InvalidArgument, VersionMismatch
 from multiraft.engine.offline import backupformat
 from multiraft.engine.offline.backupformat import (
@@ -23,8 +25,11 @@ from multiraft.engine.offline.backupformat import (
 from multiraft.engine.offline.backupreader import BackupReader
 from multiraft.engine.offline.backupwriter import BackupWriter
 from multiraft.engine.offline.export import Export
+from multiraft.engine.offline.findings import Findings
 from multiraft.engine.offline.stopped import StoppedNode
+from multiraft.engine.offline.verify import read_contents
 from multiraft.engine.statemachine.commands import MAX_KEY, MAX_VALUE
+from multiraft.shards.engine import Engine
 
 RANGES = [
     (b"", b"c", [(b"", b""), (b"a", bytes(MAX_VALUE)), (b"b", b"2")]),
@@ -261,6 +266,25 @@ def test_an_export_takes_the_log_where_the_state_is_behind(sample, node):
     (node / "state").mkdir()
     (node / "state" / "data.mdb").touch()
     assert exported(node) == sample[1]
+
+
+def test_an_export_of_machines_in_memory_begins_with_their_checkpoints(tmp_path):
+    """Some ranges have one, for their logs were cut; others have nothing but their log."""
+    config = multiraft.Config(durability="none", state_machine="memory", flush_ms=20, log_keep_entries=20)
+    held = {}
+
+    async def work():
+        async with Engine.open(tmp_path / "node", ranges=2, config=config) as db:
+            for number in range(120):
+                name = b"key-%03d" % (number % 50) if number < 115 else b"\xff-%d" % number
+                held[name] = b"value %d" % number
+                await db.put(name, held[name])
+
+    asyncio.run(work())
+    with StoppedNode.open(tmp_path / "node") as node:
+        _, state = read_contents(node, Findings())
+    assert [one.checkpoint is not None for one in state.groups.values()].count(True) >= 1
+    assert exported(tmp_path / "node") == held
 
 
 def test_an_export_of_a_damaged_node_is_refused(node):

@@ -250,6 +250,7 @@ def test_a_backup_comes_back_as_a_new_cluster(cli, sample, node, tmp_path):
     for name in ("store_uuid", "cluster_uuid"):
         assert identities[0][name] != identities[1][name]
     assert items(tmp_path / "back") == held
+    assert not [one for one in (tmp_path / "back").rglob("*") if one.stat().st_mode & 0o077]
     assert sorted(os.listdir(tmp_path)) == ["back", "node", "out"]
 
 
