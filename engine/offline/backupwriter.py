@@ -11,6 +11,7 @@ from typing import BinaryIO, Self
 from .. import nodefile
 from ..datadir import typed_errors
 from ..errors import InvalidArgument
+from ..statemachine.commands import check_key, check_value
 from ..statemachine.paging import Pair
 from .backupformat import (
     MAGIC,
@@ -54,15 +55,19 @@ class BackupWriter:
             raise
 
     def begin_range(self, start: bytes, end: bytes | None) -> None:
-        """The pairs that follow are those of the range [start, end). Ranges ascend."""
+        """The pairs that follow are those of the range [start, end). Ranges ascend. Raises KeyTooLarge."""
+        check_key(start)
+        check_key(end or b"")
         self._flush()
         self._block(BlockKind.RANGE, encode_range(start, end))
         self._totals = self._totals._replace(groups=self._totals.groups + 1)
 
     def add(self, pairs: Iterable[Pair]) -> None:
-        """Pairs of the range, ascending."""
+        """Pairs of the range, ascending. Raises KeyTooLarge, ValueTooLarge: a node may have sent anything."""
         keys = size = 0
         for key, value in pairs:
+            check_key(key)
+            check_value(value)
             self._waiting.append((key, value))
             self._waiting_bytes += pair_bytes(key, value)
             keys += 1

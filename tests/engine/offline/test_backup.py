@@ -9,7 +9,15 @@ import shutil
 import pytest
 
 import multiraft
-from multiraft.engine.errors import Corruption, DiskFull, Error, InvalidArgument, VersionMismatch
+from multiraft.engine.errors import (
+    Corruption,
+    DiskFull,
+    Error,
+    InvalidArgument,
+    KeyTooLarge,
+    ValueTooLarge,
+    VersionMismatch,
+)
 from multiraft.engine.offline import backupformat
 from multiraft.engine.offline.backupformat import (
     MAGIC,
@@ -109,6 +117,18 @@ def test_nothing_is_overwritten(tmp_path):
             writer.finish()
     assert (tmp_path / "late").read_bytes() == (tmp_path / "out").read_bytes() == b"mine"
     assert sorted(os.listdir(tmp_path)) == ["late", "link", "out"]
+
+
+def test_what_no_store_holds_is_not_written(tmp_path):
+    """A hostile node may send it."""
+    with BackupWriter(tmp_path / "out", "shop") as writer:
+        writer.begin_range(b"", None)
+        with pytest.raises(KeyTooLarge):
+            writer.add([(bytes(MAX_KEY + 1), b"")])
+        with pytest.raises(ValueTooLarge):
+            writer.add([(b"a", bytes(MAX_VALUE + 1))])
+        with pytest.raises(KeyTooLarge):
+            writer.begin_range(bytes(MAX_KEY + 1), None)
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
