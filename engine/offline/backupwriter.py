@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -100,10 +101,11 @@ class BackupWriter:
 
     def discard(self) -> None:
         """Remove what is not finished. Idempotent."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
         self._temporary.unlink(missing_ok=True)
+        if self._file is not None:
+            with suppress(OSError):  # what its buffer holds is not wanted any more
+                self._file.close()
+            self._file = None
 
     def __enter__(self) -> Self:
         return self

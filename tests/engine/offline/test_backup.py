@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import resource
 import shutil
 
 import pytest
@@ -15,6 +16,7 @@ from multiraft.engine.errors import (
     Error,
     InvalidArgument,
     KeyTooLarge,
+    StorageFailed,
     ValueTooLarge,
     VersionMismatch,
 )
@@ -138,6 +140,19 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFull):
         write(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit", [10, 100_000])
+def test_a_disk_that_takes_no_more_is_told_and_leaves_nothing(tmp_path, limit):
+    """What is buffered when a write fails is not written again as the file is given up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(StorageFailed):
+            write(tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
 
 
