@@ -77,6 +77,7 @@ class Quarantined(Fatal):
         super().__init__(f"group {group} is quarantined at index {index}: {reason}")
         self.group = group
         self.index = index
+        self.reason = reason
 
 
 class DiskFull(Fatal):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from ..engine.config import EngineConfig
-from ..engine.errors import Closed, Error, InvalidArgument, Retryable, Unknown
+from ..engine.errors import Closed, Error, InvalidArgument, Quarantined, Retryable, Unknown
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
 from .answers import node_line
@@ -27,6 +27,8 @@ logger = logging.getLogger("multiraft.engine")
 DEFAULT_REPLICAS: Final = 3
 STATUS_TIMEOUT: Final = 2.0
 RANGES_PAGE: Final = 1000
+REGISTER_AGAIN_S: Final = 1.0
+"""Seconds until a node asks again that was told of a system group which cannot apply."""
 """Ranges of one reply: with the longest bounds it stays below a frame."""
 
 
@@ -261,6 +263,9 @@ class Engine(Database):
                 await self._register()
             except (Retryable, Unknown) as error:
                 logger.info("node %d waits for its cluster: %s", self.node_id, error)
+            except Quarantined as error:  # the trouble of another node's replica: another one may lead soon
+                logger.warning("node %d waits for its cluster: %s", self.node_id, error)
+                await asyncio.sleep(REGISTER_AGAIN_S)
             except Error as error:
                 self.node_stopped(error)
                 return

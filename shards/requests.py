@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgpack
 
 from ..engine import errors
-from ..engine.errors import Error, InvalidArgument, NotLeader, Overloaded
+from ..engine.errors import Error, InvalidArgument, NotLeader, Overloaded, Quarantined
 
 Scalar = bytes | str | int | float | bool | None
 
@@ -106,6 +106,8 @@ def encode_failure(id_: int, error: Error) -> bytes:
         extra = [error.group, error.hint]
     elif isinstance(error, Overloaded):
         extra = [error.retry_after]
+    elif isinstance(error, Quarantined):
+        extra = [error.group, error.index, error.reason]
     packed: bytes = msgpack.packb([id_, FAILED, type(error).__name__, str(error), *extra])
     return packed
 
@@ -176,6 +178,8 @@ def _error(fields: list[Scalar]) -> Error:
             return NotLeader(group, hint)
         case ["Overloaded", str(text), (int() | float()) as retry_after]:
             return Overloaded(text, float(retry_after))
+        case ["Quarantined", str(), int(group), int(index), str(reason)]:
+            return Quarantined(group, index, reason)
         case [str(name), str(text)]:
             make = _SIMPLE_ERRORS.get(name)
             return Error(f"{name}: {text}") if make is None else make(text)

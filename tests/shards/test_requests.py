@@ -91,8 +91,9 @@ def test_an_array_that_claims_millions_of_fields_costs_nothing():
 def test_every_error_keeps_its_type_on_its_way():
     """The caller of another node decides by the class what to do next."""
     for cls in vars(errors).values():
-        if isinstance(cls, type) and issubclass(cls, Error) and cls is not errors.Quarantined:
-            error = NotLeader(7, 2) if cls is NotLeader else cls("why")
+        if isinstance(cls, type) and issubclass(cls, Error):
+            arguments = {NotLeader: (7, 2), errors.Quarantined: (7, 2, "why")}.get(cls, ("why",))
+            error = cls(*arguments)
             (reply,) = decode_replies(encode_failure(9, error))
             assert type(reply.error) is cls
             assert str(reply.error) == str(error)
@@ -102,6 +103,9 @@ def test_what_an_error_carries_beside_its_text_arrives():
     (reply,) = decode_replies(encode_failure(9, NotLeader(7, None)))
     assert isinstance(reply.error, NotLeader)
     assert (reply.error.group, reply.error.hint) == (7, None)
+    (reply,) = decode_replies(encode_failure(9, errors.Quarantined(7, 12, "the machine raised")))
+    assert isinstance(reply.error, errors.Quarantined)
+    assert (reply.error.group, reply.error.index, reply.error.reason) == (7, 12, "the machine raised")
     (reply,) = decode_replies(encode_failure(9, Overloaded("full", 0.5)))
     assert isinstance(reply.error, Overloaded)
     assert reply.error.retry_after == 0.5

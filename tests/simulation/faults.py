@@ -9,6 +9,7 @@ from .cluster import Cluster
 from .disk import Contents
 from .network_faults import NetworkFaults
 from .plan import Fault, Plan
+from .poison import poison, sicken
 
 
 class Faults(NetworkFaults):
@@ -19,7 +20,7 @@ class Faults(NetworkFaults):
         self._copies: dict[int, tuple[int, Contents]] = {}
         """By node: the start at which an old copy of its disk was taken, and the copy."""
         self._kinds: dict[str, Callable[[Fault], bool]] = {
-            kind: getattr(self, "_" + kind.replace(" ", "_")) for kind in plan.kinds
+            fault.kind: getattr(self, "_" + fault.kind.replace(" ", "_")) for fault in plan.faults
         }
 
     def schedule(self) -> None:
@@ -40,7 +41,9 @@ class Faults(NetworkFaults):
             disk.error = disk.trap = None
             disk.commit_s, disk.stalled_until = (0.0005, 0.005), 0.0
             process = cluster.processes.get(node)
-            if process is not None:
+            if process is not None and process.sick:
+                cluster.crash(node)
+            elif process is not None:
                 process.mount.tear_share = 0.0
                 process.loop.resume()
                 process.loop.set_rate(1.0)
@@ -139,10 +142,6 @@ class Faults(NetworkFaults):
             self._hang(fault, node)
         return node is not None
 
-    def _hang(self, fault: Fault, node: int) -> None:
-        self.cluster.note(node, "disk hangs", f"{fault.lasts:.3f}")
-        self.cluster.disks[node].stalled_until = self.world.now + fault.lasts
-
     def _broken_disk(self, fault: Fault, error: type = StorageFailed) -> bool:
         node = self._victim(fault)
         if node is None:
@@ -206,3 +205,13 @@ class Faults(NetworkFaults):
         rosters = [one.assembly.transport.admission._roster for id_, one in engines.items() if id_ != node]
         known = [roster._newest.get(node) for roster in rosters]
         return all(process is not None and process.incarnation == present for process in known)
+
+    # -- state machines --------------------------------------------------------------------------
+
+    def _sicken(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        return node is not None and sicken(self.cluster, node, fault)
+
+    def _poison(self, fault: Fault) -> bool:
+        node = self._victim(fault)
+        return node is not None and poison(self.cluster, node, fault)

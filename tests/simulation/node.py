@@ -17,6 +17,7 @@ from multiraft.shards.place import Place
 
 from .checkers.base import Checker
 from .disk import Disk, Identity, LogWriter, Mount, StateWriter
+from .fragile import make_fragile
 from .loop import NodeLoop, World
 from .network import Network
 from .strays import Strays
@@ -120,6 +121,8 @@ class Process:
         self.error: BaseException | None = None
         """Why it did not open, or stopped by itself."""
         self.mount = Mount(disk, place.node_id, watch)
+        self.sick: set[int] = set()
+        """Groups whose machines raise."""
         self.strays = Strays(random.Random(disk.random.getrandbits(64)))
         self.loop = NodeLoop(world, f"node {place.node_id}", rate=rate, clock=disk.random.uniform(1, 1e6))
         network.place(self.loop, port)
@@ -176,6 +179,7 @@ class Process:
     def watch_node(self, node: Node) -> None:
         """Have everything told that the node does."""
         self.node = node
+        make_fragile(node, self.sick)
         active = Recorder()
         active.update(node._active)
         node._active = node._delivery._active = node._intake._active = active

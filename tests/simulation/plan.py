@@ -56,6 +56,11 @@ FAULTS: Final[dict[str, float]] = {
 }
 """Every kind of fault; :mod:`.faults` has one method for each."""
 
+POISONS: Final = ("sicken", "poison")
+"""State machines that raise, drawn apart: one replica's, or all of a group at the same command."""
+POISONED_SHARE: Final = 0.1
+"""How many of the seeds have them."""
+
 OPERATIONS: Final[dict[Kind, float]] = {
     Kind.PUT: 45,
     Kind.GET: 20,
@@ -159,7 +164,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         tear_share=0.1 if lossless and source.random() < 0.1 else 0.0,
         lasting=_draw_lasting(source),
         kinds=kinds,
-        faults=_draw_faults(source, kinds, seconds),
+        faults=_draw_faults(source, kinds, seconds) + _draw_poisons(seed, seconds),
         steps=_draw_steps(source, clients, seconds, groups),
     )
 
@@ -195,6 +200,19 @@ def _draw_faults(source: random.Random, kinds: tuple[str, ...], seconds: float) 
             tuple(source.random() for _ in range(4)),
         )
         for number, at in enumerate(times)
+    )
+
+
+def _draw_poisons(seed: int, seconds: float) -> tuple[Fault, ...]:
+    """Numbered apart from the other faults, and like them in the order of time."""
+    source = random.Random(f"poison {seed}")
+    if source.random() >= POISONED_SHARE:
+        return ()
+    times = sorted(source.uniform(0, seconds) for _ in range(source.choice((1, 2, 4))))
+    weights = (3, 1)
+    return tuple(
+        Fault(number, at, source.choices(POISONS, weights)[0], 0.0, tuple(source.random() for _ in range(4)))
+        for number, at in enumerate(times, 1000)
     )
 
 

@@ -19,6 +19,7 @@ from .endure import QUIET_S, Endurance
 from .faults import Faults
 from .loop import World, graveyard
 from .plan import Plan
+from .poison import quarantined, reports
 from .workload import Caller, Workload, range_of
 
 BOOT_S = 20.0
@@ -157,6 +158,15 @@ class Simulation:
                 raise Violation("liveness", f"{operation!r} did not succeed within {seconds} s")
             self.world.run(self.world.now + 0.2)
 
+    def _ask_quarantined(self, key: bytes, group: int, node: int) -> None:
+        """What is asked of a group that cannot apply is refused at once, and the caller told why."""
+        operation = Operation(0, self._helper.number, Kind.GET, (key,))
+        process = self.cluster.processes[node]
+        self.workload.run(self._helper, process, process.engine, operation, 5.0)
+        self._until(lambda: self._helper.busy is None, 10.0, "no answer")
+        if not reports(operation.error, group):
+            raise Violation("quarantine", f"{operation!r}, and group {group} is quarantined")
+
     def _create(self, numbers: range) -> None:
         ranges = tuple(range_of(number, self.plan.groups) for number in numbers)
         whole = next(node for node in self.cluster.engines if node not in self.cluster.excused)
@@ -211,6 +221,9 @@ class Simulation:
                 applied[member] = replica.applied.index, raft.log.last_index()
         if len(leaders) != 1 or len(set(followed.values())) > 1:
             return [f"group {group} is led by {leaders}: {followed}"]
+        if quarantined(self.cluster, group):
+            leader = nodes[leaders[0]].replicas.running[group]
+            return [] if leader.quarantine else [f"group {group} has not met its poison on {leaders}"]
         reached = {index for pair in applied.values() for index in pair}
         return [f"group {group} is at {applied}"] if len(reached) > 1 else []
 
@@ -224,6 +237,10 @@ class Simulation:
             key, node = (low or b"0") + b"/0", nodes[at % len(nodes)]
             if node in self.cluster.excused:
                 node = next(one for one in nodes if one not in self.cluster.excused)
+            group = self.cluster.engines[node].directory.lookup(key).group
+            if quarantined(self.cluster, group):
+                self._ask_quarantined(key, group, node)
+                continue
             written = self._ask(Kind.PUT, (key,), (), node, 10.0)
             read = self._ask(Kind.GET, (key,), (), node, 10.0)
             if read.result != written.arguments[0]:

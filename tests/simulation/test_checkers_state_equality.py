@@ -102,15 +102,6 @@ def test_other_bounds_than_the_range_was_born_with(trace: Trace):
         trace.restart(1)
 
 
-def test_a_machine_that_raised(trace: Trace):
-    trace.replicas[1].quarantine = "quarantined"
-    with broken("quarantined"):
-        trace.turn(1)
-    trace.suite.damaged(1)
-    trace.turn(1)
-    trace.restart(1)
-
-
 # -- answers --------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.simulation.plan import FAULTS, Plan, draw
+from tests.simulation.plan import FAULTS, POISONS, Plan, draw
 from tests.simulation.plants import PLANTS
 from tests.simulation.run import simulate
 from tests.simulation.shrink import shrink, spans, unspans
@@ -59,7 +59,7 @@ def test_leaving_nothing_out_changes_nothing():
 
 def test_seeds_draw_every_fault_and_every_size():
     plans = [draw(seed) for seed in range(200)]
-    assert {fault.kind for plan in plans for fault in plan.faults} == set(FAULTS)
+    assert {fault.kind for plan in plans for fault in plan.faults} == {*FAULTS, *POISONS}
     assert {plan.nodes for plan in plans} == {3, 4, 5, 6, 7}
     assert sum(plan.groups == 64 for plan in plans) >= 0.04 * len(plans)
 

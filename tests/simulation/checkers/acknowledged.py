@@ -142,7 +142,8 @@ class Acknowledged(Checker):
         for node_id, node in cluster.nodes.items():
             if node_id not in cluster.excused:
                 for replica in node.replicas.running.values():
-                    self._check_end(node_id, replica)
+                    if replica.quarantine is None:
+                        self._check_end(node_id, replica)
 
     def _check_end(self, node_id: int, replica: Replica) -> None:
         known = self._known.get(replica.group, 1)

@@ -148,6 +148,9 @@ class Checker:
     def damaged(self, node_id: int) -> None:
         """Bits on the node's disk were flipped: what it reads may fail, and replicas may be set aside."""
 
+    def poisoned(self, node_id: int, group: int) -> None:
+        """The group's machine on this node may raise from now on, until the node stops; 0: on every node."""
+
     # -- the log store -------------------------------------------------------------------------------------
 
     def staged(self, node_id: int, seq: int, writes: Sequence[GroupWrite]) -> None:

@@ -62,6 +62,9 @@ class Bounds(Checker):
     def _sample(self, node_id: int, node: Node) -> dict[str, int]:
         self._sampled[node_id] = self._now
         backlog = node.backlog()
+        for replica in node.replicas.running.values():
+            if replica.quarantine is not None:  # it applies nothing, so what its leader once counted stays
+                backlog["uncommitted bytes"] -= replica.raw.raft.uncommitted_size
         for name, amount in backlog.items():
             if not amount:
                 self._empty[node_id, name] = self._now

@@ -96,6 +96,10 @@ class Liveness(Checker):
             self._check_caught_up()
             self._equal_by = inf
 
+    def _quarantined(self) -> set[int]:
+        """The groups of which a replica applies nothing any more: it holds back those that ask it, too."""
+        return {replica.group for replica in self._replicas() if replica.quarantine is not None}
+
     def _replicas(self) -> Iterator[Replica]:
         """The replicas that run, but for those that need not catch up."""
         for node_id, node in self._nodes.items():
@@ -153,8 +157,9 @@ class Liveness(Checker):
     # -- replicas --------------------------------------------------------------------------------
 
     def _check_caught_up(self) -> None:
+        quarantined = self._quarantined()
         for replica in self._replicas():
-            target = self._targets.get(replica.group, 0)
+            target = 0 if replica.group in quarantined else self._targets.get(replica.group, 0)
             if replica.applied.index < target and self._has_quorum(replica.group):
                 raise self.violation(
                     f"group {replica.group}, replica {replica.replica_id}: applied is "
@@ -180,6 +185,8 @@ class Liveness(Checker):
         applied: dict[int, dict[int, int]] = {}
         for replica in self._replicas():
             applied.setdefault(replica.group, {})[replica.replica_id] = replica.applied.index
+        for group in self._quarantined():
+            del applied[group]
         for group, indexes in applied.items():
             if len(set(indexes.values())) > 1 and self._has_quorum(group):
                 raise self.violation(f"group {group} has applied {indexes} in the end")

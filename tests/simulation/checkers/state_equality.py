@@ -7,7 +7,7 @@ has a checker of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from multiraft.engine.errors import Corruption
 from multiraft.engine.node import Node
@@ -80,13 +80,6 @@ class StateEquality(Checker):
                     f"node {node_id}, group {replica.group}, index {index}: {key!r} is {found!r}, "
                     f"the model has {expected!r}"
                 )
-
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        for group in groups:
-            replica = node.replicas.running.get(group)
-            quarantine = None if replica is None else replica.quarantine
-            if quarantine is not None and not self._disks.of(node_id).excused:
-                raise self.violation(f"node {node_id}: {quarantine}")
 
     # -- answers ---------------------------------------------------------------------------------
 

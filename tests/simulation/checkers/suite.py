@@ -21,6 +21,7 @@ from .liveness import Liveness
 from .lost import Lost
 from .models import Models
 from .positions import Positions
+from .quarantine import Quarantine
 from .raft_safety import RaftSafety
 from .state_equality import StateEquality
 
@@ -123,6 +124,7 @@ def everything() -> Suite:
             Lost(disks),
             models,
             StateEquality(disks, models),
+            Quarantine(disks),
             Directory(disks, chosen),
             Acknowledged(models),
             Linearizability(),

@@ -1,0 +1,41 @@
+"""State machines that raise, on one replica or on all: what is told of it, and what must not come of it."""
+
+from dataclasses import replace
+
+from tests.simulation.plan import POISONS, Fault, Plan, draw
+from tests.simulation.run import simulate
+
+
+def plan_with(*faults: Fault) -> Plan:
+    """A small cluster without any other fault."""
+    plan = draw(5, nodes=3, groups=2)
+    return replace(plan, faults=faults, hot=False, at_first=2, lasting=None, tear_share=0.0)
+
+
+def fault(kind: str, at: float, who: float = 0.0, which: float = 0.0, lasts: float = 0.1) -> Fault:
+    """Luck 0 means the first node that leads anything, and its first group, the system's."""
+    return Fault(int(at * 1000), at, kind, lasts, (who, 0.0, which, 0.0))
+
+
+def survives(plan: Plan) -> None:
+    violation = simulate(plan).violation
+    assert violation is None, f"{violation}\n{violation.where}"
+
+
+def test_poisons_are_drawn_for_some_seeds():
+    faults = [one for seed in range(200) for one in draw(seed).faults if one.kind in POISONS]
+    assert {one.kind for one in faults} == set(POISONS)
+
+
+def test_a_group_whose_every_machine_raises_says_so_and_harms_no_other():
+    survives(plan_with(fault("poison", 1.0), fault("crash", 2.0), fault("blackout", 3.0, lasts=0.5)))
+
+
+def test_a_replica_whose_machine_raises_is_sound_again_after_a_restart():
+    survives(plan_with(fault("sicken", 1.0, which=0.5), fault("sicken", 2.0, who=0.9, which=0.9)))
+
+
+def test_a_node_that_starts_waits_for_a_system_group_that_cannot_apply():
+    """It asks to be registered, and is told of the trouble of another node's replica: no reason to stop."""
+    crashes = [fault("crash", 1.0 + part, who=who) for part, who in ((0.1, 0.5), (0.6, 0.9), (1.2, 0.5))]
+    survives(plan_with(fault("sicken", 1.0), *crashes))
