@@ -136,9 +136,12 @@ class RawNode:
     def propose_batch(self, datas: Sequence[bytes]) -> EntryId | None:
         """Append several commands, all or none, at adjoining indexes. Returns where the last one stands.
 
-        Later each is a command of its own: a crash may leave the first ones only. `Misuse` if there is none.
-        See `propose`.
+        Later each is a command of its own: a crash may leave the first ones only. `Misuse` if there is none,
+        or one that is not ``bytes``. See `propose`.
         """
+        for data in datas:
+            if not isinstance(data, bytes):  # a buffer that changes later would give members other commands
+                raise Misuse(f"a command is bytes, not {type(data).__name__}")
         return self._propose([Entry(0, 0, EntryType.NORMAL, data) for data in datas])
 
     def propose_conf_change(self, change: ConfChange, *, v1: bool = False) -> EntryId | None:
@@ -169,8 +172,8 @@ class RawNode:
         wait. What is dropped later comes in `Ready.dropped_reads`, but for requests passed on to a leader
         that is gone, or lost on the way: ask again after an election timeout.
         """
-        if not context:
-            raise Misuse("a read request needs a context")
+        if not context or not isinstance(context, bytes):
+            raise Misuse(f"a read request needs a context of bytes, not {context!r}")
         waiting = self.raft.waiting_reads()
         if waiting >= self.raft.config.max_pending_reads:
             raise ReadDropped(context, waiting)

@@ -55,6 +55,14 @@ MISUSE: dict[str, tuple[Callable[[], RawNode], Callable[[RawNode], object], type
     "no entries, follower": (follower, lambda raw: raw.propose_batch([]), Misuse, "without entries"),
     "no leader": (replica, lambda raw: raw.propose(b"x"), ProposalDropped, "no leader is known"),
     "election": (candidate, lambda raw: raw.propose(b"x"), ProposalDropped, "an election is under way"),
+    "text for a command": (leader, lambda raw: raw.propose("text"), Misuse, "is bytes, not str"),
+    "buffer for a command": (
+        leader,
+        lambda raw: raw.propose_batch([b"x", bytearray(b"y")]),  # type: ignore[list-item] # that is the point
+        Misuse,
+        "is bytes, not bytearray",
+    ),
+    "text for a context": (leader, lambda raw: raw.read_index("x"), Misuse, "needs a context"),
     "no context": (leader, lambda raw: raw.read_index(b""), Misuse, "needs a context"),
     "transfer to nobody": (follower, lambda raw: raw.transfer_leadership(0), Misuse, "handed to 0"),
     "transfer to a thread": (
