@@ -44,6 +44,9 @@ class Totals(NamedTuple):
     batches: int
     stored_bytes: int
     live_bytes: int
+    chunks: int
+    entries: int
+    """Appended, or found by recovery, since the index was made."""
 
 
 class Stored(NamedTuple):
@@ -193,7 +196,7 @@ class LogIndex:
 
     @property
     def handle(self) -> CData:
-        """For `logrescue`."""
+        """For `logrescue` and `logdump`."""
         return self._index
 
     # -- looking ---------------------------------------------------------------------------------
@@ -203,7 +206,13 @@ class LogIndex:
         totals = self._totals
         lib.mr_logindex_totals(self._index, totals)
         return Totals(
-            totals.replicas, totals.tombstones, totals.batches, totals.stored_bytes, totals.live_bytes
+            totals.replicas,
+            totals.tombstones,
+            totals.batches,
+            totals.stored_bytes,
+            totals.live_bytes,
+            totals.chunks,
+            totals.entries,
         )
 
     def memory(self) -> int:

@@ -112,8 +112,8 @@ class MachinePorts:
         return DataDir.open(self._place.path, self._place.node_id, self._place.cluster, digest)
 
     def open_log(self, durability: Durability) -> DiskLogStore:
-        """``DIR/log``."""
-        return DiskLogStore.open(self._folder("log"), durability)
+        """``DIR/log``, and ``DIR/index``."""
+        return DiskLogStore.open(self._folder("log"), durability, checkpoint=self._folder("index"))
 
     def open_state(self, durability: Durability) -> LmdbStateStore:
         """``DIR/state``."""

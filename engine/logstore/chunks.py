@@ -69,6 +69,11 @@ def chunk_count(size: int) -> int:
     return max(1, -(-size // BODY_MAX))
 
 
+def stored_size(size: int, chunks: int) -> int:
+    """Bytes that a batch of `size` bytes in so many chunks takes, without padding."""
+    return size + chunks * HEADER_SIZE
+
+
 def cut(blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0) -> list[tuple[bytes, bytes]]:
     """Keys and values of the batch `blob`, ascending. No value is shorter than `value_min`."""
     count = chunk_count(len(blob))

@@ -15,7 +15,7 @@ from .blob import BlobWriter, MetaRow
 from .chunks import chunk_key, read_header
 from .environment import Environment
 from .metas import MetaKind
-from .recovery import open_batch
+from .opening import open_batch
 
 logger = logging.getLogger(__name__)
 

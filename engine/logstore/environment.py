@@ -70,8 +70,13 @@ class Environment(Protocol):
         """The greatest key."""
         ...
 
-    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
-        """All keys and values in order; each is valid until the next is asked for."""
+    @property
+    def count(self) -> int:
+        """How many keys there are."""
+        ...
+
+    def scan(self, start: bytes = b"") -> Iterator[tuple[Buffer, Buffer]]:
+        """All keys and values in order, from `start` on; each is valid until the next is asked for."""
         ...
 
     def close(self) -> None:
@@ -164,10 +169,17 @@ class LmdbEnvironment:
         with typed_errors(), self._env.begin(buffers=True) as transaction:
             yield transaction.get
 
-    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
+    @property
+    def count(self) -> int:
+        """See `Environment.count`."""
+        entries: int = self._env.stat()["entries"]
+        return entries
+
+    def scan(self, start: bytes = b"") -> Iterator[tuple[Buffer, Buffer]]:
         """See `Environment.scan`."""
         with typed_errors(), self._env.begin(buffers=True) as transaction, transaction.cursor() as cursor:
-            yield from cursor
+            if cursor.set_range(start):
+                yield from cursor
 
     def close(self) -> None:
         """See `Environment.close`."""

@@ -60,9 +60,16 @@ class MemoryEnvironment:
         """See `Environment.reading`."""
         yield self.values.get
 
-    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
+    @property
+    def count(self) -> int:
+        """See `Environment.count`."""
+        return len(self.values)
+
+    def scan(self, start: bytes = b"") -> Iterator[tuple[Buffer, Buffer]]:
         """See `Environment.scan`."""
-        yield from self.values.items()
+        for key, value in self.values.items():
+            if key >= start:
+                yield key, value
 
     def close(self) -> None:
         """See `Environment.close`. The values stay, as a disk's would."""

@@ -1,18 +1,24 @@
 """Reading the whole log back: every checksum, the chain of batches, then the index."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
-from ...native.entries import decode_run
-from ...native.errors import Damaged, Refused
+from ...native.errors import Refused
 from ...native.logindex import LogIndex, Rows
-from ..errors import Corruption, VersionMismatch
-from .blob import BadBatch, Contents, MetaRow, NewerFormat, RowSection, decode_blob
-from .chunks import checksum_holds, join, link, read_header, spans, split_key
+from ..errors import Corruption
+from .blob import Contents, MetaRow, decode_blob
+from .checkpoint import Mark, Unfit, load_checkpoint
+from .chunks import chunk_key, join, link, read_header, split_key, stored_size
 from .environment import Environment
 from .metas import BadMeta, MetaKind, decode_birth, decode_members, decode_snapshot_point, encode_members
+from .opening import open_batch
+from .progress import Progress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +42,101 @@ class _Stored(NamedTuple):
     values: list[bytes]
 
 
-def recover(environment: Environment) -> Recovered:
-    """Scan the log. Raises `Corruption` at the first damage, `VersionMismatch` at a newer format."""
+@dataclass(slots=True)
+class _Found:
+    """How far a scan has come."""
+
+    index: LogIndex
+    seq: int = 0
+    run: int = 0
+    chain: int = 0
+    head: int = 0
+
+
+def recover(environment: Environment, checkpoint: Path | None = None) -> Recovered:
+    """Scan the log, or what a checkpoint does not know of it.
+
+    Raises `Corruption` at the first damage, `VersionMismatch` at a newer format. A checkpoint that cannot be
+    used is logged and ignored.
+    """
+    found = None if checkpoint is None else _from_checkpoint(environment, checkpoint)
+    if found is None:
+        found = _Found(LogIndex())
+        _scan(environment, found)
+    return Recovered(found.index, found.seq, found.run, found.chain)
+
+
+def _from_checkpoint(environment: Environment, path: Path) -> _Found | None:
+    """What a checkpoint and the log behind it say; None if they do not fit together."""
+    bounds = _bounds(environment)
+    if bounds is None or not path.exists():
+        return None
     index = LogIndex()
-    oldest = previous = run = head = chain = 0
-    for stored in _batches(environment):
+    try:
+        marks = load_checkpoint(path, index, *bounds)
+        found = _at(environment, index, marks.first)
+        _scan(environment, found, marks.last)
+        _check_count(environment, index)
+    except (Unfit, Corruption, OSError) as error:
+        logger.warning("the checkpoint of the log's index is ignored: %s", error)
+        return None
+    return found
+
+
+def _check_count(environment: Environment, index: LogIndex) -> None:
+    """Nothing is missing among the batches that were not read, about."""
+    if environment.count != index.totals().chunks:
+        raise Unfit("the log holds another number of values than it says")
+
+
+def _bounds(environment: Environment) -> tuple[int, int] | None:
+    """The oldest batch and the newest; None if there is none."""
+    newest = environment.last_key()
+    oldest = next((bytes(key) for key, _ in environment.scan()), None)
+    return None if oldest is None or newest is None else (split_key(oldest)[0], split_key(newest)[0])
+
+
+def _at(environment: Environment, index: LogIndex, mark: Mark) -> _Found:
+    """A scan that has come to a batch, which must be the one that the mark means."""
+    with environment.reading() as get:
+        header = read_header(get(chunk_key(mark.seq, 0)) or b"", mark.seq, 0)
+        values = []
+        for number in range(header.chunks):
+            value = get(chunk_key(mark.seq, number)) or b""
+            read_header(value, mark.seq, number)
+            values.append(bytes(value))
+    if link(header.chain, values) != mark.chain:
+        raise Unfit(f"batch {mark.seq} is another one")
+    return _Found(index, mark.seq, header.run, mark.chain, decode_blob(join(values)).head)
+
+
+def _scan(environment: Environment, found: _Found, passed: Mark | None = None) -> None:
+    """Take all batches behind those that were found; one of them must be `passed`."""
+    index, start = found.index, found.seq
+    progress = Progress(environment, start)
+    for stored in _batches(environment, chunk_key(start + 1, 0) if start else b""):
         blob, contents = open_batch(stored.seq, stored.values)
-        if previous and contents.previous != previous:
-            raise Corruption(f"log batch {contents.previous} is missing between {previous} and {stored.seq}")
-        if stored.run < run:
-            raise Corruption(f"log batch {stored.seq} is of run {stored.run}, the one before of run {run}")
-        if previous and stored.chain != chain:
-            raise Corruption(f"log batch {stored.seq} was not written behind this batch {previous}")
-        oldest = oldest or stored.seq
-        previous, run, head = stored.seq, stored.run, contents.head
-        chain = link(stored.chain, stored.values)
+        before = found.seq
+        if before and contents.previous != before:
+            raise Corruption(f"log batch {contents.previous} is missing between {before} and {stored.seq}")
+        if stored.run < found.run:
+            raise Corruption(f"log batch {stored.seq} is of run {stored.run}, that before of {found.run}")
+        if before and stored.chain != found.chain:
+            raise Corruption(f"log batch {stored.seq} was not written behind this batch {before}")
+        found.seq, found.run, found.head = stored.seq, stored.run, contents.head
+        found.chain = link(stored.chain, stored.values)
+        if passed is not None and passed.seq == found.seq and passed.chain != found.chain:
+            raise Unfit(f"batch {passed.seq} is another one")
         with _consistent(f"log batch {stored.seq}"):
-            index.recover_batch(stored.seq, len(stored.values), sum(map(len, stored.values)))
+            index.recover_batch(stored.seq, len(stored.values), stored_size(len(blob), len(stored.values)))
             _take(index, stored.seq, blob, contents)
-    if oldest != head:
-        raise Corruption(f"the log begins with batch {oldest}, it should with {head}")
+        progress.tell(stored.seq)
+    oldest = index.oldest()
+    first = 0 if oldest is None else oldest.seq
+    if first != found.head:
+        raise Corruption(f"the log begins with batch {first}, it should with {found.head}")
     with _consistent("the log"):
         index.recovered()
-    return Recovered(index, previous, run, chain)
 
 
 @contextmanager
@@ -119,10 +197,10 @@ def _take_rewritten(index: LogIndex, seq: int, meta: MetaRow) -> None:
         raise BadMeta(f"{meta.kind.name} is never rewritten")
 
 
-def _batches(environment: Environment) -> Iterator[_Stored]:
-    """The batches in order, with all their chunks."""
+def _batches(environment: Environment, start: bytes) -> Iterator[_Stored]:
+    """The batches in order from a key on, with all their chunks."""
     values: list[bytes] = []
-    for key, value in environment.scan():
+    for key, value in environment.scan(start):
         seq, number = split_key(key)
         header = read_header(value, seq, number)
         if number != len(values):
@@ -133,47 +211,3 @@ def _batches(environment: Environment) -> Iterator[_Stored]:
             values = []
     if values:
         raise Corruption("the newest log batch is not complete")
-
-
-def open_batch(seq: int, values: list[bytes]) -> tuple[bytes, Contents]:
-    """Check a batch that is complete and take it apart. Raises `Corruption`, `VersionMismatch`."""
-    blob = join(values)
-    bad = [number for number, value in enumerate(values) if not checksum_holds(value)]
-    if bad:
-        raise _damage_at(seq, bad[0], blob)
-    try:
-        return blob, decode_blob(blob)
-    except NewerFormat as error:
-        raise VersionMismatch(
-            f"log batch {seq} has format {error.args[0]}, newer than this version"
-        ) from error
-    except BadBatch as error:
-        raise Corruption(f"log batch {seq}: {error}") from error
-
-
-def _damage_at(seq: int, chunk: int, blob: bytes) -> Corruption:
-    """Name the entry that a damaged chunk holds, if what surrounds it can still be read."""
-    text = f"chunk {chunk} of log batch {seq} is damaged"
-    try:
-        sections = decode_blob(blob).sections
-        runs = [run for section in sections for run in runs_of(blob, section)]
-    except (BadBatch, NewerFormat, Refused):
-        return Corruption(text)
-    for group, at, length in runs:
-        if any(number == chunk for number, _, _ in spans(at, length)):
-            try:
-                decode_run(blob[at : at + length], _nothing)
-            except Damaged as error:
-                return Corruption(f"{text}: {error} of group {group}", group, error.index)
-    return Corruption(text)
-
-
-def runs_of(blob: bytes, section: RowSection) -> list[tuple[int, int, int]]:
-    """(group, offset, length) of each run of a section. Raises `Refused` if the section does not add up."""
-    part = blob[section.at : section.at + section.size]
-    rows = Rows(part, section.at, section.rows, rewritten=section.rewritten)
-    return [run for run in rows.runs() if run[2]]
-
-
-def _nothing(_term: int, _index: int, _type: int, _data: bytes) -> None:
-    """Entries are decoded for their checksums only."""

@@ -15,7 +15,9 @@ from ...native.logindex import LogIndex, Stored
 from ..errors import Closed, Corruption, StorageFailed
 from .blob import BlobWriter
 from .cache import EntryCache
-from .chunks import HEADER_SIZE, chunk_count, chunk_key, cut, link
+from .checkpoint import Mark
+from .checkpointer import Checkpointer
+from .chunks import chunk_count, chunk_key, cut, link, stored_size
 from .collection import CollectionPolicy, Collector
 from .environment import Environment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
@@ -40,7 +42,7 @@ class Usage(NamedTuple):
 class StagedBatch:
     """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
 
-    __slots__ = ("blob", "groups", "previous", "retired", "seq")
+    __slots__ = ("blob", "chain", "groups", "previous", "retired", "seq")
 
     def __init__(
         self, seq: int, blob: bytes, previous: int, groups: Sequence[int], retired: Sequence[Stored]
@@ -51,6 +53,8 @@ class StagedBatch:
         self.previous = previous
         self.retired = retired
         """Batches that the same transaction deletes, oldest first."""
+        self.chain = 0
+        """What `chunks.link` makes of all batches up to this one; set by its commit."""
 
     @property
     def size(self) -> int:
@@ -67,25 +71,27 @@ class LogStore:
         *,
         cache_bytes: int = CACHE_BYTES,
         collection: CollectionPolicy | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
-        """Recover what the environment holds and begin a new run.
+        """Recover what the environment holds and begin a new run. `checkpoint`: file that makes it quick.
 
         Raises `Corruption`, naming group and index if known, `VersionMismatch`, `DiskFull`, `StorageFailed`.
         """
         self._environment = environment
         salvage(environment)
-        recovered = recover(environment)
+        recovered = recover(environment, checkpoint)
         self._chain = recovered.chain
         self._index: LogIndex = recovered.index
         self._run = recovered.last_run
         self._next_seq = recovered.last_seq + 1
         self._last_staged = recovered.last_seq
         self._last_committed = recovered.last_seq
-        self._last_finished = recovered.last_seq
+        self._finished = Mark(recovered.last_seq, recovered.chain)
         self._in_flight: OrderedDict[int, StagedBatch] = OrderedDict()
         self._cache = EntryCache(cache_bytes)
         self._reader = Reader(environment, self._in_flight, self._cache)
         self._collector = Collector(environment, self._index, collection or CollectionPolicy())
+        self._checkpointer = None if checkpoint is None else Checkpointer(checkpoint, self._index)
         self._stopped: str | None = "no run has begun"
         self.resume()
 
@@ -97,15 +103,16 @@ class LogStore:
         *,
         cache_bytes: int = CACHE_BYTES,
         collection: CollectionPolicy | None = None,
+        checkpoint: Path | None = None,
     ) -> Self:
-        """Open or create the store in a directory of its own.
+        """Open or create the store in a directory of its own; `checkpoint` is a file outside of it.
 
         `durability`: "sync", or "none" for tests and caches: an operating-system crash may lose everything.
         Also raises `AlreadyOpen` and `PermissionDenied`.
         """
         environment = LmdbEnvironment(Path(path), durability)
         try:
-            return cls(environment, cache_bytes=cache_bytes, collection=collection)
+            return cls(environment, cache_bytes=cache_bytes, collection=collection, checkpoint=checkpoint)
         except BaseException:
             environment.close()
             raise
@@ -159,7 +166,7 @@ class LogStore:
     def _encode(self, seq: int, writes: Sequence[GroupWrite]) -> StagedBatch:
         writer = BlobWriter()
         handed = hand_over(self._index, seq, writer, writes)
-        moved, retired = self._collector.collect(seq, writer, self._last_finished)
+        moved, retired = self._collector.collect(seq, writer, self._finished.seq)
         metas = handed.metas + moved
         if metas:
             writer.add_metas(metas)
@@ -167,7 +174,7 @@ class LogStore:
         assert oldest is not None, "the batch being staged is there"
         blob = writer.finish(previous=self._last_staged, head=oldest.seq)
         chunks = chunk_count(len(blob))
-        self._index.measure(seq, chunks, len(blob) + chunks * HEADER_SIZE)
+        self._index.measure(seq, chunks, stored_size(len(blob), chunks))
         if handed.entries:
             self._cache.add(seq, handed.entries, handed.cost)
         return StagedBatch(seq, blob, self._last_staged, handed.groups, retired)
@@ -182,6 +189,7 @@ class LogStore:
         pairs = self.encoded(batch)
         self._environment.write(dropped, pairs)
         self._chain = link(self._chain, [value for _, value in pairs])
+        batch.chain = self._chain
         self._last_committed = batch.seq
 
     def encoded(self, batch: StagedBatch) -> list[tuple[bytes, bytes]]:
@@ -193,11 +201,15 @@ class LogStore:
         oldest, _ = self._in_flight.popitem(last=False)
         assert oldest == batch.seq, f"batch {batch.seq} is finished before batch {oldest}"
         self._index.finish(batch.seq)
-        self._last_finished = batch.seq
+        self._finished = Mark(batch.seq, batch.chain)
+        if self._checkpointer is not None:
+            self._checkpointer.step(self._finished, self._last_staged)
 
     def roll_back(self, batches: Sequence[StagedBatch]) -> None:
         """See `port.LogStore.roll_back`. Then no batch is taken until `resume` has succeeded."""
         self._stopped = "a commit failed"
+        if self._checkpointer is not None:
+            self._checkpointer.give_up()
         for batch in reversed(batches):
             newest, _ = self._in_flight.popitem()
             assert newest == batch.seq, f"batch {batch.seq} is rolled back before batch {newest}"
@@ -232,6 +244,12 @@ class LogStore:
         self._environment.sync()
 
     def close(self) -> None:
-        """See `port.LogStore.close`."""
-        self._stopped = "it is closed"
-        self._environment.close()
+        """See `port.LogStore.close`. Nothing is waited for after an error."""
+        sound, self._stopped = self._stopped is None, "it is closed"
+        try:
+            if sound:
+                self._environment.sync()
+            if self._checkpointer is not None:
+                self._checkpointer.close(self._finished if sound and not self._in_flight else None)
+        finally:
+            self._environment.close()

@@ -56,9 +56,9 @@ class LogFile:
 
     # -- the port --------------------------------------------------------------------------------
 
-    def scan(self) -> Iterator[tuple[Buffer, Buffer]]:
+    def scan(self, start: bytes = b"") -> Iterator[tuple[Buffer, Buffer]]:
         """See ``Environment.scan``, here and below."""
-        return self.items()
+        return ((key, value) for key, value in self.items() if key >= start)
 
     @contextmanager
     def reading(self) -> Iterator[Get]:

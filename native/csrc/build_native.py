@@ -17,6 +17,7 @@ NOUNS = (
     "mr_log",
     "mr_rows",
     "mr_logindex",
+    "mr_logdump",
     "mr_rescue",
     "mr_pages",
 )

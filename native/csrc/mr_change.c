@@ -253,6 +253,7 @@ static int append_run(struct mr_logindex *index, struct mr_change *change, uint3
     log->segments.items[log->segments.count++] = segment;
     log->head.last_index = shape.end - 1;
     index->ledger.live_bytes += row->run_length;
+    index->entries += shape.end - shape.first;
     status = mr_logindex_count(index, change->seq, 1);
     return status == MR_OK ? append_terms(change, place, log, row->run, &shape) : status;
 }

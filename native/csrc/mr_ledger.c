@@ -80,6 +80,7 @@ int mr_ledger_measure(struct mr_ledger *ledger, uint64_t seq, uint32_t chunks, u
     stored->chunks = chunks;
     stored->size = size;
     ledger->stored_bytes += size;
+    ledger->chunks += chunks;
     return MR_OK;
 }
 
@@ -87,6 +88,7 @@ int mr_ledger_withdraw(struct mr_ledger *ledger, uint64_t seq) {
     struct mr_stored *newest = mr_ledger_newest(ledger);
     MR_ASSERT(newest != NULL && newest->seq == seq);
     ledger->stored_bytes -= newest->size;
+    ledger->chunks -= newest->chunks;
     ledger->batches--;
     do {
         ledger->count--;
@@ -100,6 +102,7 @@ int mr_ledger_retire(struct mr_ledger *ledger, struct mr_stored *retired) {
     MR_ASSERT(oldest != NULL && oldest->live == 0);
     *retired = *oldest;
     ledger->stored_bytes -= oldest->size;
+    ledger->chunks -= oldest->chunks;
     ledger->batches--;
     do {
         ledger->head = (ledger->head + 1) & (ledger->room - 1);
@@ -125,6 +128,7 @@ int mr_ledger_restore(struct mr_ledger *ledger, const struct mr_stored *retired)
         *at(ledger, i) = (struct mr_stored){0};
     }
     ledger->stored_bytes += retired->size;
+    ledger->chunks += retired->chunks;
     ledger->batches++;
     return MR_OK;
 }

@@ -27,6 +27,7 @@ struct mr_ledger {
     uint64_t batches;
     uint64_t stored_bytes;
     uint64_t live_bytes;
+    uint64_t chunks;
 };
 
 void mr_ledger_clear(struct mr_ledger *ledger);

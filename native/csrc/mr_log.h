@@ -70,8 +70,9 @@ struct mr_log {
     uint64_t group; /* 0: nobody lives here */
     uint64_t life;  /* which life of this place it is: a reader of an earlier one finds an empty log */
     uint64_t base;
-    uint64_t touched; /* the batch in whose undo the head stands */
-    uint64_t rescue;  /* the collection that looked at the small states last, and for which batch */
+    uint64_t
+        touched;     /* the batch in whose undo the head stands; during recovery, as of which it was loaded */
+    uint64_t rescue; /* the collection that looked at the small states last, and for which batch */
     uint64_t rescued_from;
     struct mr_log_head head;
     struct mr_body birth;                 /* no bytes: only rows of it have been found so far (recovery) */

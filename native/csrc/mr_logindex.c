@@ -44,7 +44,9 @@ void mr_logindex_totals(const struct mr_logindex *index, struct mr_log_totals *t
                                      .batches = index->ledger.batches,
                                      .stored_bytes = index->ledger.stored_bytes,
                                      .live_bytes = index->ledger.live_bytes,
-                                     .oldest = oldest == NULL ? 0 : oldest->seq};
+                                     .oldest = oldest == NULL ? 0 : oldest->seq,
+                                     .chunks = index->ledger.chunks,
+                                     .entries = index->entries};
 }
 
 uint64_t mr_logindex_memory(const struct mr_logindex *index) {
@@ -252,7 +254,8 @@ void mr_logindex_batch(const struct mr_logindex *index, uint64_t seq, struct mr_
 void mr_logindex_batch_after(const struct mr_logindex *index, uint64_t seq, struct mr_stored *stored) {
     const struct mr_stored *newest = mr_ledger_newest(&index->ledger);
     *stored = (struct mr_stored){0};
-    for (uint64_t next = seq + 1; newest != NULL && next <= newest->seq && stored->seq == 0; next++) {
+    uint64_t next = seq < index->ledger.oldest ? index->ledger.oldest : seq + 1;
+    for (; newest != NULL && next <= newest->seq && stored->seq == 0; next++) {
         mr_logindex_batch(index, next, stored);
     }
 }

@@ -41,7 +41,9 @@ struct mr_log_totals {
     uint64_t batches;
     uint64_t stored_bytes;
     uint64_t live_bytes;
-    uint64_t oldest; /* sequence number of the oldest batch; 0: none */
+    uint64_t oldest;  /* sequence number of the oldest batch; 0: none */
+    uint64_t chunks;  /* of all batches */
+    uint64_t entries; /* appended, or found by recovery, since the index was made */
 };
 
 /* NULL: no memory. */

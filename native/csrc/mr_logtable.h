@@ -29,6 +29,7 @@ struct mr_logindex {
     MR_ARRAY(struct mr_change *) in_flight; /* oldest first */
     MR_ARRAY(struct mr_change *) spare;
     uint64_t rescues;
+    uint64_t entries; /* taken in by changes and recovery, whatever has become of them */
 };
 
 static inline struct mr_log *mr_log_at(const struct mr_logindex *index, uint32_t place) {

@@ -10,6 +10,12 @@
 
 /* ---- small states ---- */
 
+/* Whether a group's log was loaded as of batch `carrier` or a later one: it knows what that one says. */
+static int knows(const struct mr_logindex *index, uint64_t group, uint64_t carrier) {
+    uint32_t place = mr_logindex_find(index, group);
+    return place != MR_NOWHERE && mr_log_at(index, place)->touched >= carrier;
+}
+
 /* The log of a replica, a provisional one if only rows of it have been found so far. */
 static int provisional(struct mr_logindex *index, uint64_t group, uint64_t replica, struct mr_log **log) {
     if (group == 0 || replica == 0) {
@@ -65,6 +71,9 @@ int mr_logindex_recover_batch(struct mr_logindex *index, uint64_t seq, uint32_t 
 int mr_logindex_recover_birth(struct mr_logindex *index, uint64_t group, uint64_t replica, uint64_t carrier,
                               uint64_t origin, const uint8_t *body, uint32_t length) {
     struct mr_log *log;
+    if (knows(index, group, carrier)) {
+        return MR_OK;
+    }
     int status = provisional(index, group, replica, &log);
     return status == MR_OK ? keep_body(log, MR_STATE_BIRTH, &log->birth, carrier, origin, body, length)
                            : status;
@@ -73,6 +82,9 @@ int mr_logindex_recover_birth(struct mr_logindex *index, uint64_t group, uint64_
 int mr_logindex_recover_members(struct mr_logindex *index, uint64_t group, uint64_t replica, uint64_t carrier,
                                 uint64_t origin, const uint8_t *members, uint32_t length) {
     struct mr_log *log;
+    if (knows(index, group, carrier)) {
+        return MR_OK;
+    }
     int status = provisional(index, group, replica, &log);
     return status == MR_OK ? keep_body(log, MR_STATE_MEMBERS, &log->members, carrier, origin, members, length)
                            : status;
@@ -82,6 +94,9 @@ int mr_logindex_recover_point(struct mr_logindex *index, uint64_t group, uint64_
                               uint64_t point_index, uint64_t point_term, const uint8_t *members,
                               uint32_t length) {
     struct mr_log *log;
+    if (knows(index, group, seq)) {
+        return MR_OK;
+    }
     int status = provisional(index, group, replica, &log);
     if (status != MR_OK) {
         return status;
@@ -96,7 +111,8 @@ int mr_logindex_recover_point(struct mr_logindex *index, uint64_t group, uint64_
 int mr_logindex_recover_tombstone(struct mr_logindex *index, uint64_t group, uint64_t replica,
                                   uint64_t carrier, uint64_t origin) {
     uint32_t place = mr_logindex_find(index, group);
-    if (carrier == origin && place != MR_NOWHERE) { /* a rewritten one says what is, and acts on nothing */
+    if (carrier == origin && place != MR_NOWHERE &&
+        !knows(index, group, carrier)) { /* a rewritten one says what is, and acts on nothing */
         mr_map_remove(&index->places, group);
         mr_log_vacate(index, place);
     }
@@ -188,7 +204,7 @@ static void drop_truncated(struct mr_log *log, uint64_t entry) {
 static int recover_row(struct mr_logindex *index, uint64_t seq, const struct mr_row *row,
                        struct mr_log_failure *failure) {
     *failure = (struct mr_log_failure){.group = row->group};
-    if (row->run_length == 0 && row->parts == 0) {
+    if ((row->run_length == 0 && row->parts == 0) || knows(index, row->group, seq)) {
         return MR_OK;
     }
     uint64_t origin = row->origin == 0 ? seq : row->origin;
@@ -201,6 +217,7 @@ static int recover_row(struct mr_logindex *index, uint64_t seq, const struct mr_
             return status;
         }
         failure->index = shape.first;
+        index->entries += shape.end - shape.first;
         status = row->origin == 0 ? recover_appended(log, row, &shape, seq)
                                   : recover_rewritten(log, row, &shape, seq);
     }
@@ -283,16 +300,24 @@ static int settle_log(struct mr_log *log, struct mr_log_failure *failure) {
     return MR_OK;
 }
 
+/* An item in batch `carrier` lives. Errors: MR_NO_ENTRY if there is no such batch (a bad checkpoint). */
+static int alive_in(struct mr_logindex *index, uint64_t carrier) {
+    if (carrier != 0 && mr_ledger_find(&index->ledger, carrier) == NULL) {
+        return MR_NO_ENTRY;
+    }
+    return mr_logindex_count(index, carrier, 1);
+}
+
 static int count_alive(struct mr_logindex *index, const struct mr_log *log) {
     for (uint32_t i = 0; i < log->segments.count; i++) {
-        int status = mr_logindex_count(index, log->segments.items[i].carrier, 1);
+        int status = alive_in(index, log->segments.items[i].carrier);
         if (status != MR_OK) {
             return status;
         }
         index->ledger.live_bytes += log->segments.items[i].length;
     }
     for (int state = 0; state < MR_STATES; state++) {
-        int status = mr_logindex_count(index, log->head.carrier[state], 1);
+        int status = alive_in(index, log->head.carrier[state]);
         if (status != MR_OK) {
             return status;
         }
@@ -316,7 +341,7 @@ int mr_logindex_recovered(struct mr_logindex *index, struct mr_log_failure *fail
         }
     }
     for (uint32_t i = 0; i < index->tombstones.count; i++) {
-        int status = mr_logindex_count(index, index->tombstones.items[i].carrier, 1);
+        int status = alive_in(index, index->tombstones.items[i].carrier);
         if (status != MR_OK) {
             return status;
         }

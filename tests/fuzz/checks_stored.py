@@ -9,7 +9,7 @@ from pathlib import Path
 from multiraft.engine import nodefile
 from multiraft.engine.errors import Corruption, InvalidArgument, VersionMismatch
 from multiraft.engine.logstore import blob, chunks, metas
-from multiraft.engine.logstore.recovery import runs_of
+from multiraft.engine.logstore.opening import runs_of
 from multiraft.engine.statemachine import applied, commands, kv_snapshot, records
 from multiraft.native.checksum import crc32c
 from multiraft.native.entries import decode_run, encode_runs, run_header

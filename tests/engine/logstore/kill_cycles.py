@@ -17,10 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from multiraft.engine.logstore import checkpointer
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.engine.logstore.writer import LogWriter
+from multiraft.native import logdump
 from multiraft.raft.entry import Entry
 from multiraft.raft.state import HardState
 from tests.engine.logstore.builders import appended, born
@@ -72,9 +74,14 @@ def check(store: LogStore) -> int:
     return batches
 
 
+def open_store(path: Path) -> LogStore:
+    return LogStore.open(path, collection=POLICY, checkpoint=path.with_name("index"))
+
+
 def write_on(path: Path) -> None:
     """What the process does that is killed."""
-    store = LogStore.open(path, collection=POLICY)
+    checkpointer.RENEW_ENTRIES, logdump._ROOM = 500, 4_000
+    store = open_store(path)
     durable: list[StagedBatch] = []
     number = store.group(1).last_index() if store.births() else 0
 
@@ -106,7 +113,7 @@ def cycle(path: Path, held: int, draw: random.Random) -> tuple[int, int]:
         child.send_signal(signal.SIGKILL)
         told += child.stdout.read()
     acknowledged = held + len(told) // _TOLD.size
-    store = LogStore.open(path, collection=POLICY)
+    store = open_store(path)
     found = check(store)
     store.close()
     assert found >= acknowledged, f"{acknowledged} batches were acknowledged, {found} are there"

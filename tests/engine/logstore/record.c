@@ -1,8 +1,8 @@
 /* Records what a process does to the files of one directory, for tests that crash it afterwards.
  *
  * Preloaded. RECORD_DIR names the directory (its lock file is left out), RECORD_FILE the record: for each
- * operation one header, the name of the file, and what was written. A way of writing that is not recorded here
- * ends the process, so that no record can be incomplete without notice. */
+ * operation one header, the name of the file, and what was written. A way of writing that is not recorded
+ * here ends the process, so that no record can be incomplete without notice. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 enum { FILES = 1024, NAME = 64 };
 
 struct header {
-    uint8_t kind; /* O open, W write, S sync, T truncate, R rename, U unlink, D sync of the directory */
+    uint8_t kind;  /* O open, W write, S sync, T truncate, R rename, U unlink, D sync of the directory */
     uint8_t flags; /* O: 1 created, 2 emptied. W: 1 durable at once */
     uint16_t name;
     uint32_t length;
@@ -59,13 +59,13 @@ static const char *name_of(int fd) {
     return fd >= 0 && fd < FILES && names[fd][0] != 0 ? names[fd] : NULL;
 }
 
-static void put(uint8_t kind, uint8_t flags, const char *name, uint64_t offset, const void *data, uint32_t length) {
+static void put(uint8_t kind, uint8_t flags, const char *name, uint64_t offset, const void *data,
+                uint32_t length) {
     if (record < 0) {
         record = REAL(open)(getenv("RECORD_FILE"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     }
     struct header header = {kind, flags, (uint16_t)strlen(name), length, offset};
-    struct iovec parts[3] = {
-        {&header, sizeof(header)}, {(void *)name, header.name}, {(void *)data, length}};
+    struct iovec parts[3] = {{&header, sizeof(header)}, {(void *)name, header.name}, {(void *)data, length}};
     if (REAL(writev)(record, parts, 3) != (ssize_t)(sizeof(header) + header.name + length)) {
         abort();
     }
@@ -157,15 +157,12 @@ ssize_t write(int fd, const void *data, size_t size) {
     struct iovec part = {(void *)data, size};
     WRITTEN(REAL(write)(fd, data, size), fd, &part, 1, position(fd))
 }
-ssize_t writev(int fd, const struct iovec *parts, int count) {
-    WRITTEN(REAL(writev)(fd, parts, count), fd, parts, count, position(fd))
-}
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
-    WRITTEN(REAL(pwritev)(fd, parts, count, offset), fd, parts, count, offset)
-}
-ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) {
-    WRITTEN(REAL(pwritev64)(fd, parts, count, offset), fd, parts, count, offset)
-}
+ssize_t writev(int fd, const struct iovec *parts,
+               int count){WRITTEN(REAL(writev)(fd, parts, count), fd, parts, count, position(fd))} ssize_t
+    pwritev(int fd, const struct iovec *parts, int count,
+            off_t offset){WRITTEN(REAL(pwritev)(fd, parts, count, offset), fd, parts, count, offset)} ssize_t
+    pwritev64(int fd, const struct iovec *parts, int count,
+              off64_t offset){WRITTEN(REAL(pwritev64)(fd, parts, count, offset), fd, parts, count, offset)}
 
 #define SYNC(call)                                                                                           \
     int call(int fd) {                                                                                       \
@@ -178,8 +175,7 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) 
         pthread_mutex_unlock(&lock);                                                                         \
         return status;                                                                                       \
     }
-SYNC(fsync)
-SYNC(fdatasync)
+SYNC(fsync) SYNC(fdatasync)
 
 #define TRUNCATE(call, kind)                                                                                 \
     int call(int fd, kind size) {                                                                            \
@@ -191,10 +187,9 @@ SYNC(fdatasync)
         pthread_mutex_unlock(&lock);                                                                         \
         return status;                                                                                       \
     }
-TRUNCATE(ftruncate, off_t)
-TRUNCATE(ftruncate64, off64_t)
+    TRUNCATE(ftruncate, off_t) TRUNCATE(ftruncate64, off64_t)
 
-static int renamed(int status, const char *from, const char *to) {
+        static int renamed(int status, const char *from, const char *to) {
     const char *old = inside(from);
     const char *new = inside(to);
     pthread_mutex_lock(&lock);

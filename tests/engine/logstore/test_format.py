@@ -35,7 +35,7 @@ from multiraft.engine.logstore.metas import (
     encode_members,
     encode_snapshot_point,
 )
-from multiraft.engine.logstore.recovery import runs_of
+from multiraft.engine.logstore.opening import runs_of
 from multiraft.native.entries import encode_runs
 from multiraft.native.errors import Refused
 from multiraft.raft.state import ConfState

@@ -9,9 +9,11 @@ import struct
 import sys
 from pathlib import Path
 
+from multiraft.engine.logstore import checkpointer
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore
+from multiraft.native import logdump
 from multiraft.raft.state import HardState
 
 from .builders import MEMBERS, appended, born, make_entries
@@ -66,12 +68,18 @@ def told(content: bytes) -> list[tuple[bytes, int]]:
     return [RECORD.unpack_from(content, at) for at in range(0, whole, RECORD.size)]
 
 
+def open_store(path: Path) -> LogStore:
+    """The store with its checkpoint in the same directory."""
+    return LogStore.open(path, collection=POLICY, checkpoint=path / "index")
+
+
 def live(path: Path, seed: int, first: int, count: int) -> None:
     """Write batches `first` to `count`, several in flight, now and then with a pause or a new opening."""
     batches, _ = life(seed, count)
     draw = random.Random(seed + first)
     log = os.open(path / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    store = LogStore.open(path, collection=POLICY)
+    checkpointer.RENEW_ENTRIES, logdump._ROOM = 30, 2_000
+    store = open_store(path)
     while first < count:
         flying = []
         for number in range(first, min(count, first + draw.randint(1, 3))):
@@ -87,7 +95,9 @@ def live(path: Path, seed: int, first: int, count: int) -> None:
             store.settle()
         elif draw.random() < 0.05:
             store.close()
-            store = LogStore.open(path, collection=POLICY)
+            store = open_store(path)
+    assert store._checkpointer is not None
+    store._checkpointer.close(None)  # its thread must not be in the midst of an operation
     os._exit(0)  # as a killed process leaves it
 
 

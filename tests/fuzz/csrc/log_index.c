@@ -4,6 +4,7 @@
  * Input: calls, one after the other. The first byte of each chooses it. */
 #include "fuzz.h"
 
+#include "mr_logdump.h"
 #include "mr_rescue.h"
 #include "mr_rows.h"
 
@@ -177,6 +178,81 @@ static int collect(struct mr_logindex *index, uint64_t seq, struct fuzz_input *i
     return written;
 }
 
+/* Dumps an index without batches in flight, in slices of some room, into one that is being recovered. */
+static void copy_by_slices(const struct mr_logindex *index, uint64_t newest, uint64_t room,
+                           struct mr_logindex *copy) {
+    struct mr_log_dump dump = {0};
+    uint8_t *target = fuzz_block(room);
+    for (;;) {
+        int status = mr_logdump_logs(index, newest, &dump, target, room);
+        if (status == MR_GROW) {
+            room = dump.written;
+            target = fuzz_block(room);
+            continue;
+        }
+        REQUIRE(status == MR_OK && dump.written <= room);
+        if (dump.written == 0) {
+            break;
+        }
+        REQUIRE(mr_logload_logs(copy, target, dump.written, 0, newest) == MR_OK);
+    }
+    do {
+        REQUIRE(mr_logdump_tombstones(index, &dump, target, room) == MR_OK);
+        REQUIRE(mr_logload_tombstones(copy, target, dump.written) == MR_OK);
+    } while (dump.written > 0);
+    do {
+        REQUIRE(mr_logdump_batches(index, newest, &dump, target, room) == MR_OK);
+        REQUIRE(mr_logload_batches(copy, target, dump.written, 0) == MR_OK);
+    } while (dump.written > 0);
+}
+
+/* What is dumped is loaded, and shows the same. */
+static void require_copy(const struct mr_logindex *index, uint64_t newest, uint64_t room) {
+    struct mr_logindex *copy = mr_logindex_new();
+    struct mr_log_failure failure;
+    copy_by_slices(index, newest, room, copy);
+    REQUIRE(mr_logindex_recovered(copy, &failure) == MR_OK);
+    require_whole(copy);
+    for (uint64_t group = 1; group <= GROUPS; group++) {
+        uint32_t place = mr_logindex_find(index, group);
+        uint32_t other = mr_logindex_find(copy, group);
+        REQUIRE((place == MR_PLACE_NONE) == (other == MR_PLACE_NONE));
+        if (place != MR_PLACE_NONE) {
+            const struct mr_log_head *one = mr_logindex_head(index, place);
+            REQUIRE(memcmp(one, mr_logindex_head(copy, other), sizeof(*one)) == 0);
+        }
+    }
+    struct mr_log_totals mine;
+    struct mr_log_totals found;
+    mr_logindex_totals(index, &mine);
+    mr_logindex_totals(copy, &found);
+    found.entries = mine.entries;
+    REQUIRE(memcmp(&mine, &found, sizeof(mine)) == 0);
+    mr_logindex_free(copy);
+}
+
+/* Loads slices of the input, and recovers from there. */
+static void load(struct mr_logindex *index, struct fuzz_input *input) {
+    struct mr_log_failure failure;
+    int status = MR_OK;
+    while (status == MR_OK && input->size > 0) {
+        uint64_t kind = fuzz_take(input, 1) % 3;
+        uint64_t size = fuzz_least(fuzz_take(input, 2), input->size);
+        const uint8_t *slice = fuzz_copy(input->data, size);
+        input->data += size;
+        input->size -= size;
+        status = kind == 0   ? mr_logload_logs(index, slice, size, 2, 1000)
+                 : kind == 1 ? mr_logload_tombstones(index, slice, size)
+                             : mr_logload_batches(index, slice, size, 2);
+        REQUIRE(status != MR_BUG && status != MR_MEMORY);
+    }
+    status = status == MR_OK ? mr_logindex_recovered(index, &failure) : status;
+    REQUIRE(status != MR_BUG);
+    if (status == MR_OK) {
+        require_whole(index);
+    }
+}
+
 static void stage(struct mr_logindex *index, struct fuzz_input *input) {
     uint64_t flying[CALLS];
     uint64_t prints[CALLS];
@@ -207,6 +283,10 @@ static void stage(struct mr_logindex *index, struct fuzz_input *input) {
         }
         require_whole(index);
     }
+    while (first < last) {
+        REQUIRE(mr_logindex_finish(index, flying[first++]) == MR_OK);
+    }
+    require_copy(index, seq, 64 + 8 * (input->size & 63));
 }
 
 static void recover(struct mr_logindex *index, struct fuzz_input *input) {
@@ -250,8 +330,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_reset();
     struct mr_logindex *index = mr_logindex_new();
     REQUIRE(index != NULL);
-    if (fuzz_take(&input, 1) & 1) {
+    uint64_t way = fuzz_take(&input, 1);
+    if (way & 1) {
         recover(index, &input);
+    } else if (way & 2) {
+        load(index, &input);
     } else {
         stage(index, &input);
     }
