@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from ..engine.config import EngineConfig
-from ..engine.errors import Closed, Error, InvalidArgument, Quarantined, Retryable, Unknown
+from ..engine.errors import (
+    Closed,
+    DiskFull,
+    Error,
+    InvalidArgument,
+    Quarantined,
+    Retryable,
+    StorageFailed,
+    Unknown,
+)
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
 from .answers import node_line
@@ -28,7 +37,9 @@ DEFAULT_REPLICAS: Final = 3
 STATUS_TIMEOUT: Final = 2.0
 RANGES_PAGE: Final = 1000
 REGISTER_AGAIN_S: Final = 1.0
-"""Seconds until a node asks again that was told of a system group which cannot apply."""
+"""Seconds until a node asks again that was told of the trouble of the node which it asked."""
+OF_OTHERS: Final = (Closed, DiskFull, Quarantined, StorageFailed)
+"""What the answer to a registration says of the node that answers."""
 """Ranges of one reply: with the longest bounds it stays below a frame."""
 
 
@@ -127,7 +138,7 @@ class Engine(Database):
         await self._assembly.open(self)
         if len(self._assembly.place.members) == 1:
             try:
-                await self._register()
+                await self._keep_cluster(await self._register())
                 await self.cover(ranges, splits)
             except BaseException:
                 await self.close()
@@ -260,26 +271,32 @@ class Engine(Database):
         """Try until the cluster knows this node: the others may not be there yet."""
         while True:
             try:
-                await self._register()
+                cluster_uuid = await self._register()
             except (Retryable, Unknown) as error:
                 logger.info("node %d waits for its cluster: %s", self.node_id, error)
-            except Quarantined as error:  # the trouble of another node's replica: another one may lead soon
+            except OF_OTHERS as error:  # another node leads soon, or that one has started again
                 logger.warning("node %d waits for its cluster: %s", self.node_id, error)
                 await asyncio.sleep(REGISTER_AGAIN_S)
             except Error as error:
                 self.node_stopped(error)
                 return
             else:
-                return
+                break
+        try:
+            await self._keep_cluster(cluster_uuid)
+        except Error as error:
+            self.node_stopped(error)
 
-    async def _register(self) -> None:
-        """Put this node's store and address on record, and learn the cluster's uuid."""
+    async def _keep_cluster(self, uuid: bytes) -> None:
+        await asyncio.to_thread(self._assembly.identity.set_cluster_uuid, uuid)
+
+    async def _register(self) -> bytes:
+        """Put this node's store and address on record. Returns the cluster's uuid."""
         assembly = self._assembly
         identity, router = assembly.identity, assembly.router
         address = self.address or assembly.place.listen or "in-process"
         body = register_body(self.node_id, identity.store_uuid, address, assembly.ports.token(16))
-        result = await router.propose_to_system(body, self._deadline(None))
-        await asyncio.to_thread(identity.set_cluster_uuid, cast("bytes", result))
+        return cast("bytes", await router.propose_to_system(body, self._deadline(None)))
 
     def _known_addresses(self) -> dict[int, str]:
         place = self._assembly.place

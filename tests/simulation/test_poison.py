@@ -1,7 +1,19 @@
 """State machines that raise, on one replica or on all: what is told of it, and what must not come of it."""
 
+import asyncio
 from dataclasses import replace
 
+import pytest
+
+from multiraft.engine.errors import (
+    Closed,
+    ClusterMismatch,
+    DiskFull,
+    Error,
+    Quarantined,
+    StorageFailed,
+)
+from multiraft.shards import engine
 from tests.simulation.plan import POISONS, Fault, Plan, draw
 from tests.simulation.run import simulate
 
@@ -39,3 +51,41 @@ def test_a_node_that_starts_waits_for_a_system_group_that_cannot_apply():
     """It asks to be registered, and is told of the trouble of another node's replica: no reason to stop."""
     crashes = [fault("crash", 1.0 + part, who=who) for part, who in ((0.1, 0.5), (0.6, 0.9), (1.2, 0.5))]
     survives(plan_with(fault("sicken", 1.0), *crashes))
+
+
+class Registering:
+    """As much of an engine as registers: its cluster answers with an error, and then as it should."""
+
+    node_id = 1
+
+    def __init__(self, error: Error) -> None:
+        self.answers: list[object] = [error, b"u" * 16]
+        self.stopped: list[Error] = []
+        self.kept: list[bytes] = []
+
+    async def _register(self) -> bytes:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Error):
+            raise answer
+        return answer
+
+    async def _keep_cluster(self, uuid: bytes) -> None:
+        self.kept.append(uuid)
+
+    def node_stopped(self, error: Error) -> None:
+        self.stopped.append(error)
+
+
+@pytest.mark.parametrize("error", [Closed("x"), StorageFailed("x"), DiskFull("x"), Quarantined(1, 2, "x")])
+def test_a_node_that_starts_waits_while_its_cluster_is_closed(error: Error, monkeypatch):
+    """What the asked node says of itself is no reason for the asking one to stop."""
+    monkeypatch.setattr(engine, "REGISTER_AGAIN_S", 0.0)
+    asking = Registering(error)
+    asyncio.run(engine.Engine._keep_registering(asking))
+    assert (asking.stopped, asking.kept) == ([], [b"u" * 16])
+
+
+def test_a_node_that_starts_stops_if_its_cluster_takes_it_for_another():
+    asking = Registering(ClusterMismatch("x"))
+    asyncio.run(engine.Engine._keep_registering(asking))
+    assert len(asking.stopped) == 1
