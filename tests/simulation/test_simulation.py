@@ -104,3 +104,10 @@ def test_the_command_says_how_to_see_a_violation_again():
     assert report["violations"] == 1
     replay = next(line for line in done.stderr.splitlines() if line.startswith("python -m tests.simulation"))
     assert f"--seeds {report['seeds'] - 1}:{report['seeds']} --plant rule-response-before-durable" in replay
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_node_alone_survives(seed: int):
+    """A group of one commits by itself, and nobody helps it after a crash."""
+    violation = simulate(draw(seed, nodes=1)).violation
+    assert violation is None, f"{violation}\n{violation.where}"
