@@ -139,6 +139,7 @@ class Process:
         engine: Engine
         assembly = WatchedAssembly(self._place, self._config, ports, lambda error: engine.node_stopped(error))  # noqa: PLW0108 # it does not exist yet
         assembly.process = self
+        self.assembly: Assembly = assembly
         engine = Engine(assembly)
         try:
             await engine.start(0, None)
@@ -183,7 +184,7 @@ class Process:
         active = Recorder()
         active.update(node._active)
         node._active = node._delivery._active = node._intake._active = active
-        turn = node.turn
+        turn, host = node.turn, self.assembly.host
         world, watch, trace, node_id = self.world, self.watch, self.trace, self.node_id
 
         def watched_turn(now: float, inputs: Inputs) -> Effects:
@@ -205,6 +206,7 @@ class Process:
             touched = active.take()
             self.tally.turned(node, touched)
             world.check(watch.turned, node_id, node, touched)
+            world.check(watch.queued, node_id, host.queued_bytes, host.waiting, node.config.request_bytes)
             return effects
 
         node.turn = watched_turn  # type: ignore[method-assign] # it is watched

@@ -104,6 +104,20 @@ def test_a_write_refused_after_it_was_carried_out(trace: Clients):
 # -- the end --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_delete_with_a_result_that_none_had(trace: Clients, carried_out: bool):
+    write = trace.ask("put", b"1")
+    trace.agree(command(2, encode_delete(b"k")), put(3, value=b"1"))
+    trace.tell(write)
+    gone = trace.ask("delete")
+    if carried_out:
+        trace.agree(command(4, encode_delete(b"k")))
+    with broken(
+        "deletes of that key since"
+    ):  # the one at index 2 found nothing, and is older than the question
+        trace.tell(gone, result=False)
+
+
 def two_writes(trace: Clients) -> None:
     for index, value in ((2, b"old"), (3, b"new")):
         op = trace.ask("put", value)

@@ -99,3 +99,15 @@ def test_what_was_gone_in_between_begins_anew(trace: Trace):
     trace.suite.passed(20.0 + GRACE_S)
     with broken("node 1 keeps 3 reads"):
         trace.finish()
+
+
+def test_requests_within_the_limit_pass(trace: Trace):
+    trace.suite.queued(1, 0, 0, 500)
+    trace.suite.queued(1, 0, 3, 500)
+    trace.suite.queued(1, 500, 1, 500)
+
+
+@pytest.mark.parametrize(("size", "waiting"), [(-1, 1), (500 + MAX_COMMAND + 1, 1), (7, 0)])
+def test_requests_that_are_counted_wrongly_or_without_bound(trace: Trace, size: int, waiting: int):
+    with broken("node 1 counts"):
+        trace.suite.queued(1, size, waiting, 500)

@@ -48,6 +48,7 @@ def test_every_hook_reaches_those_who_listen_and_nobody_else():
     suite.lost(3)
     suite.damaged(3)
     suite.poisoned(3, GROUP)
+    suite.queued(1, 0, 0, 1)
     trace.finish()
     assert first.heard == second.heard
     assert set(first.heard) == set(HOOKS)

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.simulation.plan import FAULTS, POISONS, Plan, draw
 from tests.simulation.plants import PLANTS
 from tests.simulation.run import simulate

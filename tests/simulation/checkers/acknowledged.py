@@ -14,7 +14,7 @@ from math import inf
 from typing import NamedTuple
 
 from multiraft.engine.replica import Replica
-from multiraft.engine.statemachine.commands import HEADER_BYTES
+from multiraft.engine.statemachine.commands import HEADER_BYTES, encode_delete
 from multiraft.engine.statemachine.kv import KVMachine
 from multiraft.raft.entry import Entry
 
@@ -59,7 +59,7 @@ class Acknowledged(Checker):
             self._writes[body] = op
         for key, value in _writes_of(op):
             self._left.setdefault(key, []).append((op, value))
-        if op.kind is Kind.SCAN:
+        if op.kind is Kind.SCAN or op.kind is Kind.DELETE:
             self._known_before[op.id] = dict(self._known)
 
     def applied(self, node_id: int, replica: Replica, entries: Sequence[Entry]) -> None:
@@ -87,6 +87,8 @@ class Acknowledged(Checker):
             self._check_scan(op)
         elif op.kind is Kind.STALE_GET:
             self._check_stale(op)
+        elif op.kind is Kind.DELETE:
+            self._check_delete(op)
         elif body is not None:
             self._check_done(op, body)
 
@@ -96,6 +98,18 @@ class Acknowledged(Checker):
             raise self.violation(f"{op} is acknowledged, and no replica has carried it out")
         group, index = place
         self._known[group] = max(self._known.get(group, 1), index)
+
+    def _check_delete(self, op: Operation) -> None:
+        """Deletes of a key look alike: one of those carried out since it was asked for has its result."""
+        known, key = self._known_before.pop(op.id, {}), op.keys[0]
+        told = [
+            model.results[index]
+            for model in self._models.holding(key)
+            for index in model.places.get(encode_delete(key), ())
+            if index > known.get(model.birth.group, 1)
+        ]
+        if op.result not in told:
+            raise self.violation(f"{op}: deletes of that key since it was asked for gave {told}")
 
     # -- reads -----------------------------------------------------------------------------------
 

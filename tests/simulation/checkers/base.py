@@ -184,6 +184,9 @@ class Checker:
     def completed(self, op: Operation) -> None:
         """`op.outcome` and `op.returned` are set."""
 
+    def queued(self, node_id: int, size: int, waiting: int, most: int) -> None:
+        """After a turn: bytes and number of the node's unanswered requests, and its limit of bytes."""
+
     # -- the end -------------------------------------------------------------------------------------------
 
     def healed(self, now: float) -> None:

@@ -51,6 +51,11 @@ class Bounds(Checker):
         if self._healed is not None and self._now >= self._sampled.get(node_id, 0.0) + SAMPLE_S:
             self._sample(node_id, node)
 
+    def queued(self, node_id: int, size: int, waiting: int, most: int) -> None:
+        # What is asked for while there is room is taken whole, however large; a batch of writes is a command.
+        if not 0 <= size <= most + MAX_COMMAND or (size and not waiting):
+            raise self.violation(f"node {node_id} counts {size} bytes of {waiting} requests, of {most}")
+
     def _check_replica(self, node_id: int, replica: Replica, config: EngineConfig) -> None:
         raft = replica.raw.raft
         most = max(config.uncommitted_bytes, BYTES_PER_TURN + MAX_COMMAND)  # one turn's proposals always pass
