@@ -15,7 +15,7 @@ from .blob import BlobWriter, MetaRow
 from .chunks import chunk_key, read_header
 from .environment import Environment
 from .metas import MetaKind
-from .opening import open_batch
+from .opening import open_batch, runs_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,38 @@ class Collector:
             stored = self._index.batch_after(stored.seq)
         metas = self._rewrite(blob)
         return metas, [self._index.retire(seq) for _ in range(dead)]
+
+    def holders(self, batches: int) -> list[int]:
+        """Groups whose oldest entries are in the oldest batches, so many of them; the most bytes first.
+
+        To compact these spares collection the rewriting. A batch that cannot be read is left out.
+        """
+        held: dict[int, int] = {}
+        stored = self._index.oldest()
+        for _ in range(batches):
+            if stored is None:
+                break
+            if stored.live:
+                for group, length in self._runs_held(stored):
+                    held[group] = held.get(group, 0) + length
+            stored = self._index.batch_after(stored.seq)
+        return sorted(held, key=lambda group: (-held[group], group))
+
+    def _runs_held(self, stored: Stored) -> list[tuple[int, int]]:
+        """(group, bytes) of each run in a batch that is a log's oldest."""
+        try:
+            blob, contents = open_batch(stored.seq, self._values(stored))
+            runs = [run for section in contents.sections for run in runs_of(blob, section)]
+        except (Corruption, Refused):
+            return []
+        return [(group, length) for group, at, length in runs if self._is_oldest(stored.seq, group, at)]
+
+    def _is_oldest(self, seq: int, group: int, at: int) -> bool:
+        log = self._index.log(group)
+        if log is None or log.last_index < log.first_index:
+            return False
+        span = next(log.spans(log.first_index, log.first_index + 1))
+        return (span.carrier, span.at) == (seq, at)
 
     def _examine(self, stored: Stored) -> bool:
         """Find what lives in a batch; False if the batch is damaged, and then nothing of it is taken."""

@@ -44,7 +44,7 @@ def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[Grou
     lengths = list(map(len, runs))
     if list(map(bool, lengths)) != list(map(bool, appended)):
         raise Misuse("a write has a run without entries, or entries without their run")
-    cuts = _timely(index, writes) if any(truncates) else truncates
+    cuts = _cuts(index, writes, truncates, points)
     section, base = blob.add_rows(
         groups,
         replicas,
@@ -66,17 +66,19 @@ def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[Grou
     except Refused as error:
         raise Misuse(f"the log cannot take the batch: {error}") from error
     cost = sum(lengths) + ENTRY_COST * sum(map(len, appended))
-    kept: dict[int, Sequence[Entry]] = {
-        group: run for group, run in zip(groups, appended, strict=True) if run
-    }
+    kept: dict[int, Sequence[Entry]] = dict(zip(groups, appended, strict=True))
+    if not all(appended):
+        kept = {group: run for group, run in zip(groups, appended, strict=True) if run}
     return Handed(groups, metas, kept, cost)
 
 
-def _timely(index: LogIndex, writes: Sequence[GroupWrite]) -> list[tuple[int, int] | None]:
+def _timely(
+    index: LogIndex, writes: Sequence[GroupWrite], truncates: Sequence[tuple[int, int] | None]
+) -> list[tuple[int, int] | None]:
     """The truncations without those of entries that are gone: written, they would move the point back."""
     points: dict[int, int] = {}
-    timely = []
-    for write in writes:
+    timely = list(truncates)
+    for number, write in enumerate(writes):
         if write.snapshot_point is not None:
             points[write.group] = write.snapshot_point[0]
         cut = write.truncate
@@ -84,25 +86,42 @@ def _timely(index: LogIndex, writes: Sequence[GroupWrite]) -> list[tuple[int, in
             log = None if write.birth is not None else index.log(write.group)
             point = points.get(write.group, 0 if log is None else log.point[0])
             if cut[0] <= point:
-                cut = None
+                timely[number] = None
             else:
                 points[write.group] = cut[0]
-        timely.append(cut)
+    return timely
+
+
+def _cuts(
+    index: LogIndex,
+    writes: Sequence[GroupWrite],
+    truncates: Sequence[tuple[int, int] | None],
+    points: Sequence[object],
+) -> Sequence[tuple[int, int] | None]:
+    """The truncations to be written. Of a thousand writes few have one: only those are looked at."""
+    if not any(truncates):
+        return truncates
+    if any(points):
+        return _timely(index, writes, truncates)
+    few = [number for number, cut in enumerate(truncates) if cut is not None]
+    timely = list(truncates)
+    found = [truncates[number] for number in few]
+    for number, cut in zip(few, _timely(index, [writes[number] for number in few], found), strict=True):
+        timely[number] = cut
     return timely
 
 
 def _parts(hard_states: Sequence[object], truncates: Sequence[object]) -> bytes:
     """What each row has."""
-    if truncates.count(None) == len(truncates):
-        if None not in hard_states:
-            return bytes((PART_HARD_STATE,)) * len(hard_states)
-        return bytes([PART_HARD_STATE if state is not None else 0 for state in hard_states])
-    return bytes(
-        [
-            (PART_HARD_STATE if state is not None else 0) | (PART_TRUNCATION if cut is not None else 0)
-            for state, cut in zip(hard_states, truncates, strict=True)
-        ]
-    )
+    if None in hard_states:
+        parts = bytearray(PART_HARD_STATE if state is not None else 0 for state in hard_states)
+    else:
+        parts = bytearray((PART_HARD_STATE,)) * len(hard_states)
+    if any(truncates):
+        for number, cut in enumerate(truncates):
+            if cut is not None:
+                parts[number] |= PART_TRUNCATION
+    return bytes(parts)
 
 
 def _rare_parts(index: LogIndex, seq: int, write: GroupWrite, number: int) -> list[MetaRow]:

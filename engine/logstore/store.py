@@ -145,6 +145,10 @@ class LogStore:
         """Damage met by collection, which has stopped there; what is damaged says so when it is read."""
         return self._collector.damage
 
+    def holders(self, batches: int = 12) -> list[int]:
+        """Groups that hold the oldest data, the most bytes first: compacted, they free the oldest batches."""
+        return self._collector.holders(batches)
+
     # -- writing ---------------------------------------------------------------------------------
 
     def stage(self, writes: Sequence[GroupWrite]) -> StagedBatch:

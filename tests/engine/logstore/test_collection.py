@@ -98,3 +98,15 @@ def test_tombstones_outlive_every_collection():
     store = store.crash()
     run_busy_group(store, 52, 50)
     assert store.crash().tombstones() == {2: 5, 3: 1}
+
+
+def test_groups_that_hold_the_oldest_batches_are_named():
+    store = MemoryLogStore()
+    put(store, born(7), born(8), born(9))
+    put(store, appended(7, make_entries(2, 2)), appended(8, make_entries(2, 1, size=900)))
+    put(store, appended(9, make_entries(2, 1)))
+    assert store.holders(batches=3) == [8, 7]
+    assert store.holders() == [8, 7, 9]
+    put(store, GroupWrite(8, 1, truncate=(2, 1)), appended(7, make_entries(2, 1, term=2)))
+    assert store.holders(batches=3) == []
+    assert store.holders() == [7, 9]
