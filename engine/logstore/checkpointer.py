@@ -58,7 +58,7 @@ class _File:
     def _write(self, temporary: Path) -> bool:
         """Write blocks up to the empty one that ends the file; False if it was given up."""
         unflushed = 0
-        with temporary.open("wb", buffering=0) as file:
+        with open(temporary, "wb", buffering=0, opener=_private) as file:
             while block := self.blocks.get():
                 file.write(block)
                 unflushed += len(block)
@@ -152,3 +152,8 @@ class Checkpointer:
     def _forget(self, file: _File) -> None:
         self._file = self._dump = None
         self._ending = file
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read, as the stores' own are."""
+    return os.open(path, flags, 0o600)

@@ -64,6 +64,7 @@ PLANTS = [
         "opened.truncation_at > length + 0 * truncations",
     ),
     Plant("born", "log_index", "mr_births.c", "status = mr_undo_born(change, place);", "status = MR_OK;"),
+    Plant("page", "pages", "mr_pages.c", "while (page < pages &&", "while (page <= pages &&"),
     Plant("type", "run", "mr_entries.c", "(uint8_t)(word >> 24)", "(uint8_t)(word >> 25)"),
 ]
 

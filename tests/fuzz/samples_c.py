@@ -95,3 +95,12 @@ def log_sections() -> list[bytes]:
     both = pack("<4QII8s", 1, 2, 11, 12, len(run), 0, b"\1\2") + run + padding + parts
     moved = pack("<3QII8s", 1, 11, 4, len(run), 0, b"\0") + run + padding
     return [b"\0\2" + both, b"\1\1" + moved, b"\0\0"]
+
+
+def pages() -> list[bytes]:
+    """Pages of eight bytes with what is wanted in the first, in the last, and in none."""
+    wanted = b"ab"
+    return [
+        bytes([7, 2, 1, first]) + wanted + b"".join(b"..%s...." % text for text in texts)
+        for first, texts in ((0, (b"ab", b"xx")), (1, (b"ab", b"xx", b"ab")), (0, (b"xa", b"ba")))
+    ]

@@ -25,6 +25,7 @@ C_TARGETS = {
         CTarget("crc", "checksums by instruction, tables and definition", 80, samples.checksums),
         CTarget("inflights", "sequences of calls on a window", 96, samples.windows),
         CTarget("encode_runs", "columns of entries, encoded", 160, samples.columns_of_runs),
+        CTarget("pages", "a search for a page by what stands in it", 160, samples.pages),
         CTarget("log_rows", "sections of log batches, read", 240, samples.log_sections),
         CTarget("log_index", "calls on the index of a log, staging and recovery", 400, samples.log_calls),
         CTarget("seal_messages", "numbers of messages, sealed", 300, samples.numbers_of_messages),
