@@ -55,6 +55,7 @@ class NodeProcess:
     def spawn(self) -> None:
         """Start the process, without waiting for it to listen."""
         assert not self.alive, self.node
+        self.forget()
         self._ready, ready = os.pipe()
         command = [sys.executable, "-P", "-m", "multiraft", "serve", *self._arguments]
         command += ["--exit-with-parent", f"--ready-fd={ready}"]
@@ -99,6 +100,11 @@ class NodeProcess:
         if self._process.stdin is not None:
             self._process.stdin.close()
         return status
+
+    def forget(self) -> None:
+        """Wait for the end, if it was started; one that was killed before has its pipe to be closed, too."""
+        if self._process is not None:
+            self.wait()
 
     def last_words(self) -> str:
         """The last line that the process wrote to its standard error."""
@@ -187,8 +193,8 @@ class NodeProcesses:
             running = [process for process in self.nodes.values() if process.alive]
             for process in running:
                 process.send_signal(signal.SIGKILL)
-        for process in running:
-            process.wait()
+        for process in self.nodes.values():
+            process.forget()
 
     def _spawn(self, process: NodeProcess) -> None:
         with self._lock:
