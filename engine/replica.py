@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..native.entries import MAX_RUN_ENTRIES
@@ -26,6 +26,9 @@ logger = logging.getLogger("multiraft.node")
 
 SYSTEM_GROUP: Final = 1
 
+State = tuple[Applied, bytes]
+"""A point of a log, and a machine's whole state there as ``StateMachine.snapshot`` gives it."""
+
 
 class ReplicaStorage:
     """What the core reads: the group's log, with commit and configuration as of the applied state.
@@ -34,23 +37,15 @@ class ReplicaStorage:
     the hard state does.
     """
 
-    def __init__(self, log: GroupLog, applied: Applied) -> None:
+    def __init__(self, log: GroupLog, applied: Applied, state_to_send: Callable[[], State | None]) -> None:
         self._log = log
         self._applied = applied
-        self._machine: StateMachine | None = None
+        self._state_to_send = state_to_send
         self._said_too_large = False
         self.first_index = log.first_index
         self.last_index = log.last_index
         self.term = log.term
         self.entries = log.entries
-
-    def serve_snapshots_of(self, machine: StateMachine) -> None:
-        """Name the machine whose state :meth:`snapshot` sends."""
-        self._machine = machine
-
-    def serve_no_snapshots(self) -> None:
-        """The machine's state is not that of its applied index."""
-        self._machine = None
 
     def applied_is(self, applied: Applied) -> None:
         """Note how far the machine's state reaches."""
@@ -63,22 +58,22 @@ class ReplicaStorage:
         return hard_state._replace(commit=commit), self._applied.conf_state
 
     def snapshot(self) -> Snapshot:
-        """The machine's state as of its applied index.
+        """The state to send to a follower that the log no longer reaches back to.
 
         Raises:
-            SnapshotTemporarilyUnavailable: there is no machine, or its state is too large to send.
+            SnapshotTemporarilyUnavailable: there is none, or it is too large to send.
         """
-        if self._machine is None:
-            raise SnapshotTemporarilyUnavailable("there is no state to send")
-        applied = self._applied
         try:
-            data = self._machine.snapshot()
+            state = self._state_to_send()
         except SnapshotTooLarge as error:
             if not self._said_too_large:
                 self._said_too_large = True
                 logger.warning("a follower stays behind until the log reaches back to it: %s", error)
             raise SnapshotTemporarilyUnavailable(str(error)) from error
+        if state is None:
+            raise SnapshotTemporarilyUnavailable("there is no state to send")
         self._said_too_large = False
+        applied, data = state
         return Snapshot(index=applied.index, term=applied.term, conf_state=applied.conf_state, data=data)
 
 
@@ -113,8 +108,7 @@ class Replica:
         """Commands that the machine has applied since this replica started."""
         self._log = log
         self._state = state
-        self._storage = ReplicaStorage(log, applied)
-        self._storage.serve_snapshots_of(machine)
+        self._storage = ReplicaStorage(log, applied, self._state_to_send)
         self._hard_state: HardState | None = None
         self._log_size = LogSize()
         self._checkpoint_bytes = 0
@@ -235,13 +229,24 @@ class Replica:
         # Some of the commands may have changed the state: no index of the log has it, so neither the disk
         # nor a peer may ever see it.
         self._state.discard(self.group)
-        self._storage.serve_no_snapshots()
         self.quarantine = Quarantined(self.group, index, f"the state machine raised {error!r}")
         self.quarantine.__cause__ = error
         answers += self.proposals.fail_all(self.quarantine)
         answers += self.reads.fail_all(self.quarantine)
 
     # -- snapshots and compaction ----------------------------------------------------------------
+
+    def _state_to_send(self) -> State | None:
+        """The machine's state; the last one that the store has, if the machine has raised.
+
+        The log is cut only below what the store has durably, so it leads on from there.
+        """
+        if self.quarantine is None:
+            return self.applied, self.machine.snapshot()
+        if not self.machine.durable:
+            return self._state.checkpoint(self.group)
+        applied = self._state.applied(self.group)
+        return None if applied is None else (applied, self.machine.snapshot())
 
     def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> None:
         """Put a received snapshot's data in place; it counts once the state store has flushed it."""

@@ -9,7 +9,7 @@ from ..raft.errors import RaftError
 from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
-from .errors import Corruption, Error, NotLeader, Quarantined
+from .errors import Corruption, Error, InvalidArgument, NotLeader, Quarantined
 from .logstore.port import Birth, GroupWrite, LogStore
 from .pending import Answer
 from .replica import Replica
@@ -65,13 +65,18 @@ class Replicas:
 
         Raises:
             Corruption: log and state contradict each other.
+            InvalidArgument: the machine keeps its state in another way than the one that wrote it.
         """
         group = birth.group
-        kept = self._state.checkpoint(group)
-        applied = self._state.applied(group) or (kept[0] if kept else None)
+        recorded, kept = self._state.applied(group), self._state.checkpoint(group)
+        applied = recorded or (kept[0] if kept else None)
         machine = self._machines(birth, applied.metadata if applied else None)
-        if kept is not None and not machine.durable:
-            applied = kept[0]
+        if (kept if machine.durable else recorded) is not None:
+            was, now = ("memory", "lmdb") if machine.durable else ("lmdb", "memory")
+            raise InvalidArgument(
+                f"group {group} was written with state_machine={was!r} and cannot be opened with {now!r}"
+            )
+        if kept is not None:
             machine.restore(kept[1])
         if applied is None:
             applied = Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())

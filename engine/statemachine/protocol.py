@@ -26,7 +26,11 @@ class StateMachine(Protocol):
         ...
 
     def snapshot(self) -> bytes:
-        """The whole state, in a form that :meth:`restore` of any replica takes."""
+        """The whole state, in a form that :meth:`restore` of any replica takes.
+
+        A durable machine reads it from its store: after a command that raised, the store has taken back what
+        the machine wrote, and what is there is the last state that a point of the log has.
+        """
         ...
 
     def restore(self, data: bytes) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from multiraft.engine.errors import InvalidArgument
 from multiraft.raft.messages import MsgType
 
 from .harness import CONFIG, Nodes, put, sent
@@ -45,6 +46,36 @@ def test_a_follower_that_fell_behind_gets_a_snapshot(machine: str):
     reborn = nodes[3].crash()
     nodes.pass_time(1)
     assert reborn.machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
+
+
+@pytest.mark.parametrize("machine", ["lmdb", "memory"])
+def test_a_leader_whose_machine_has_raised_still_sends_the_last_state_it_can_vouch_for(machine: str):
+    """Its log no longer reaches back: without a snapshot its group would stay a replica short for ever."""
+    nodes = lagging(replace(SHORT_LOG, state_machine=machine))
+    nodes[1].machine(GROUP).fails = True
+    nodes[1].propose(GROUP, put(b"fatal", b"to node 1"))
+    nodes.settle()
+    assert nodes[1].machine(GROUP).fails
+    assert nodes[1].replica(GROUP).quarantine is not None
+    nodes.cut.clear()
+    nodes.pass_time(2)
+    assert nodes[1].replica(GROUP).leads
+    assert nodes[3].machine(GROUP).get(b"fatal") == b"to node 1", "from the log behind the snapshot"
+    assert nodes[3].machine(GROUP).digest() == nodes[2].machine(GROUP).digest()
+
+
+@pytest.mark.parametrize(("was", "now"), [("memory", "lmdb"), ("lmdb", "memory")])
+def test_state_that_another_kind_of_machine_wrote_is_refused_and_kept(was: str, now: str):
+    """The log behind it is cut: a machine that began with nothing would lose every key, without a word."""
+    nodes = lagging(replace(SHORT_LOG, state_machine=was))
+    digest = nodes[1].machine(GROUP).digest()
+    nodes.config = replace(SHORT_LOG, state_machine=now)
+    with pytest.raises(InvalidArgument, match=f"state_machine='{was}'"):
+        nodes[1].crash()
+    nodes.config = replace(SHORT_LOG, state_machine=was)
+    reborn = nodes[1].crash()
+    nodes.pass_time(2)
+    assert reborn.machine(GROUP).digest() == digest
 
 
 def snapshot_in_state_store() -> Nodes:
