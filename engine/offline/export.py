@@ -6,6 +6,7 @@ from typing import TypeVar
 from ...raft.entry import EntryType
 from ..errors import Corruption
 from ..statemachine.kv import KVMachine
+from ..statemachine.opening import check_tally
 from ..statemachine.overlay import OverlayStore
 from ..statemachine.protocol import StateMachine
 from ..statemachine.store import Applied
@@ -55,6 +56,7 @@ class Export:
         """
         birth = log.birth
         assert birth is not None, "checked by the scan"
+        check_tally(self._state.medium, log.group)
         kept = self._state.checkpoint(log.group)
         applied = self._state.applied(log.group)
         in_memory = kept is not None and applied is None

@@ -6,6 +6,7 @@ from typing import Final
 from ..errors import Corruption, VersionMismatch
 from ..statemachine.applied import Point
 from ..statemachine.commands import MAX_KEY, MAX_VALUE
+from ..statemachine.grouprecord import GroupRecord, open_group_record
 from ..statemachine.records import (
     FORMAT_VERSION,
     HEAD,
@@ -16,10 +17,10 @@ from ..statemachine.records import (
     Head,
     Kind,
     open_checkpoint_head,
-    open_point,
     record_number,
     unseal,
 )
+from ..statemachine.tally import Tallying, tally_problem
 from .findings import Findings
 from .lmdbfile import LmdbFile
 
@@ -37,7 +38,9 @@ class GroupState:
     def __init__(self) -> None:
         self.point: Point | None = None
         self.checkpoint: Point | None = None
-        self.prefix: int | None = None
+        self.record: GroupRecord | None = None
+        self.found = Tallying()
+        """What the data amounts to."""
         self.keys = 0
         self.bytes = 0
         """Keys and values as they are stored."""
@@ -59,7 +62,7 @@ class StateContents:
 
 
 def scan_state(file: LmdbFile, findings: Findings, progress: Progress = lambda _: None) -> StateContents:
-    """Read a whole state store. Raises `VersionMismatch` for a newer format."""
+    """Read a whole state store. Raises `VersionMismatch` for another format."""
     scan = _Scan(findings)
 
     def damaged(what: str, key: bytes | None) -> None:
@@ -90,7 +93,7 @@ class _Scan:
         prefix = int.from_bytes(key[: PREFIX.size], "big")
         if prefix:
             return self._owners.get(prefix)
-        if len(key) >= RECORD.size and key[PREFIX.size] in {Kind.PREFIX, Kind.APPLIED, Kind.CHECKPOINT}:
+        if len(key) >= RECORD.size and key[PREFIX.size] in {Kind.GROUP, Kind.CHECKPOINT}:
             return record_number(key)
         return None
 
@@ -98,9 +101,12 @@ class _Scan:
         """Check one value."""
         self.contents.values += 1
         group = self.owner(key)
+        is_data = int.from_bytes(key[: PREFIX.size], "big") > 0
+        if is_data and group is not None:
+            self.contents.group(group).found.add(stored)  # a damaged one as well: it is not missing
         try:
             content = unseal(key, stored, group)
-            if int.from_bytes(key[: PREFIX.size], "big"):
+            if is_data:
                 self._take_data(key, content, group)
             else:
                 self._take_record(key, content, group or 0)
@@ -117,6 +123,9 @@ class _Scan:
         for group, missing in self._missing_bytes.items():
             if missing:
                 self._add(f"{missing} bytes of its checkpoint are missing", None, group)
+        for group, state in self.contents.groups.items():
+            if state.record is not None and state.found.result() != state.record.tally:
+                self._add(tally_problem(state.record.tally, state.found.result()), None, group)
 
     def _take_data(self, key: bytes, content: bytes, group: int | None) -> None:
         (prefix,) = PREFIX.unpack_from(key)
@@ -137,31 +146,31 @@ class _Scan:
         match Kind(key[PREFIX.size]):
             case Kind.HEAD:
                 self._take_head(content)
-            case Kind.PREFIX:
-                self._take_prefix(content, group)
             case Kind.DEAD:
                 self._highest = max(self._highest, record_number(key))
-            case Kind.APPLIED:
-                self.contents.group(group).point = open_point(key, content, group)
+            case Kind.GROUP:
+                self._take_group(key, content, group)
             case Kind.CHECKPOINT:
                 self._take_piece(key, content, group)
 
     def _take_head(self, content: bytes) -> None:
         version = int.from_bytes(content[:2], "little")
-        if version > FORMAT_VERSION:
-            raise VersionMismatch(f"the state store has format {version}, newer than this version")
+        if version != FORMAT_VERSION:
+            raise VersionMismatch(
+                f"the state store has format {version}, this version reads {FORMAT_VERSION}"
+            )
         if len(content) != HEAD.size:
             raise Corruption("the head has the wrong length")
         self._head = Head(*HEAD.unpack(content))
 
-    def _take_prefix(self, content: bytes, group: int) -> None:
-        if len(content) != PREFIX.size:
-            raise Corruption("no prefix")
-        (prefix,) = PREFIX.unpack(content)
-        if prefix in self._owners:
-            raise Corruption(f"group {self._owners[prefix]} has the same prefix {prefix}")
-        self._owners[prefix] = group
-        self.contents.group(group).prefix = prefix
+    def _take_group(self, key: bytes, content: bytes, group: int) -> None:
+        record = open_group_record(key, content, group)
+        state = self.contents.group(group)
+        state.record, state.point = record, record.open_point(key, group)
+        if record.prefix in self._owners:
+            raise Corruption(f"group {self._owners[record.prefix]} has the same prefix {record.prefix}")
+        if record.prefix:
+            self._owners[record.prefix] = group
 
     def _take_piece(self, key: bytes, content: bytes, group: int) -> None:
         *_, number = PIECE.unpack(key)

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..errors import Corruption
-from .flush import INHERITED, NO_DATA, Pending
+from .flush import INHERITED, Pending
+from .grouprecord import NO_DATA
 from .memtable import MISSING
+from .opening import read_group_record
 from .paging import Layer, Page, Pair, merge, scan_pages
-from .records import PREFIX, Kind, damaged, record_key, unseal
+from .records import PREFIX, unseal
 
 if TYPE_CHECKING:
     from .overlay import OverlayStore
@@ -98,30 +100,22 @@ class Keyspace:
         active.wipe = True
         active.checkpoint = None
 
-    def flushed(self) -> None:
-        """The frozen layer is on the disk."""
+    def flushed(self, *, damaged: bool) -> None:
+        """The frozen layer is on the disk; or it could not go there, for what lies there is ``damaged``."""
         frozen = self.frozen
         assert frozen is not None
-        if frozen.prefix != INHERITED:
+        if damaged:
+            self._stored_prefix = NOT_READ
+        elif frozen.prefix != INHERITED:
             self._stored_prefix = frozen.prefix
         self.frozen = None
 
     def stored_prefix(self) -> int:
         """The prefix of the data on the disk, 0 if there is none. Raises Corruption."""
         if self._stored_prefix == NOT_READ:
-            self._stored_prefix = self._read_prefix()
+            record = read_group_record(self._store.medium, self.group)
+            self._stored_prefix = NO_DATA if record is None else record.prefix
         return self._stored_prefix
-
-    def _read_prefix(self) -> int:
-        key = record_key(Kind.PREFIX, self.group)
-        stored = self._store.medium.get(key)
-        if stored is None:
-            return NO_DATA
-        content = unseal(key, stored, self.group)
-        if len(content) != PREFIX.size:
-            raise damaged(key, self.group, "no prefix")
-        prefix: int = PREFIX.unpack(content)[0]
-        return prefix
 
     def _prefix_below(self) -> int:
         """The prefix of what lies under the active layer, 0 if there is no data."""

@@ -158,6 +158,14 @@ class LmdbWriter:
         self._cursor = transaction.cursor()
         self._transaction = transaction
 
+    def get(self, key: bytes) -> bytes | None:
+        """The value as of now in this transaction, or None."""
+        return cast("bytes | None", self._transaction.get(key))
+
+    def get_many(self, keys: list[bytes]) -> list[Pair]:
+        """The pairs of those keys that are there."""
+        return cast("list[Pair]", self._cursor.getmulti(keys))
+
     def put_many(self, pairs: list[Pair]) -> None:
         """Set every pair, then give the loop's thread its turn."""
         self._cursor.putmulti(pairs)

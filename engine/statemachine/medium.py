@@ -9,6 +9,14 @@ from .paging import Page, Pair
 class Writer(Protocol):
     """One open transaction. All of it becomes visible at once, or nothing of it."""
 
+    def get(self, key: bytes) -> bytes | None:
+        """The value as of now in this transaction, or None."""
+        ...
+
+    def get_many(self, keys: list[bytes]) -> list[Pair]:
+        """The pairs of those keys that are there; cheapest with keys in ascending order."""
+        ...
+
     def put_many(self, pairs: list[Pair]) -> None:
         """Set every pair; cheapest with keys in ascending order."""
         ...

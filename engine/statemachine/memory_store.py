@@ -5,7 +5,7 @@ from itertools import islice
 
 from ..errors import Closed
 from .medium import Writer
-from .memtable import Memtable
+from .memtable import MISSING, Memtable
 from .overlay import OverlayStore
 from .paging import PAGE_BYTES, Layer, Page, Pair, merge, scan_pages
 from .sorted_keys import SortedKeys
@@ -70,11 +70,20 @@ class MemoryMedium:
 
 
 class MemoryWriter:
-    """A transaction: changes kept aside, seen by its own ``delete_range`` only."""
+    """A transaction: changes kept aside, seen by nobody else."""
 
     def __init__(self, medium: MemoryMedium, changes: Memtable) -> None:
         self._medium = medium
         self._changes = changes
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as of now in this transaction, or None."""
+        value = self._changes.entries.get(key, MISSING)
+        return self._medium.get(key) if value is MISSING else value
+
+    def get_many(self, keys: list[bytes]) -> list[Pair]:
+        """The pairs of those keys that are there."""
+        return [(key, value) for key in keys if (value := self.get(key)) is not None]
 
     def put_many(self, pairs: list[Pair]) -> None:
         """Set every pair."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ..errors import Corruption, VersionMismatch
 from .applied import Point
+from .grouprecord import NO_DATA, GroupRecord, open_group_record
 from .keys import successor
 from .medium import Medium
 from .paging import LAST_PAGE, Pair
@@ -20,12 +21,13 @@ from .records import (
     encode_head,
     kind_range,
     open_checkpoint_head,
-    open_point,
+    prefix_range,
     record_key,
     record_number,
     seal,
     unseal,
 )
+from .tally import Tallying, tally_problem
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +55,9 @@ def read_head(medium: Medium) -> Head:
     except Corruption:
         return _rebuilt_head(medium)
     version = int.from_bytes(content[:2], "little")
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise VersionMismatch(
-            f"the state store has format {version}, this version of multiraft reads up to {FORMAT_VERSION}"
+            f"the state store has format {version}, this version of multiraft reads format {FORMAT_VERSION}"
         )
     return Head(*HEAD.unpack(content))
 
@@ -68,9 +70,11 @@ def _rebuilt_head(medium: Medium) -> Head:
     last = medium.page(b"", TOP, 1, reverse=True).pairs
     used = [PREFIX.unpack_from(last[0][0])[0] if last else 0]
     used += [record_number(key) for key, _ in _records(medium, Kind.DEAD)]
-    for _, stored in _records(medium, Kind.PREFIX):
-        if len(stored) == 4 + PREFIX.size:  # a damaged one can only make the number too large
-            used.append(PREFIX.unpack_from(stored, 4)[0])
+    for key, stored in _records(medium, Kind.GROUP):
+        try:
+            used.append(_open_record(key, stored, record_number(key)).prefix)
+        except Corruption:
+            continue  # its data counts by itself, and what it says is followed by nobody
     log.error("the head of the state store is damaged: rebuilt from %d prefixes in use", len(used))
     return Head(next_prefix=max(used) + 1)
 
@@ -82,14 +86,45 @@ def read_dead_prefixes(medium: Medium) -> list[int]:
 
 def groups_with_records(medium: Medium) -> set[int]:
     """The groups with an applied record or a checkpoint on the disk, damaged or not."""
-    return {*_numbers(medium, Kind.APPLIED), *_numbers(medium, Kind.CHECKPOINT)}
+    known = set(_numbers(medium, Kind.CHECKPOINT))
+    for key, stored in _records(medium, Kind.GROUP):
+        group = record_number(key)
+        try:
+            if _open_record(key, stored, group).point:
+                known.add(group)
+        except Corruption:
+            known.add(group)
+    return known
+
+
+def read_group_record(medium: Medium, group: int) -> GroupRecord | None:
+    """What the disk says of a group's data. Raises Corruption."""
+    key = record_key(Kind.GROUP, group)
+    stored = medium.get(key)
+    return None if stored is None else _open_record(key, stored, group)
+
+
+def _open_record(key: bytes, stored: bytes, group: int) -> GroupRecord:
+    return open_group_record(key, unseal(key, stored, group), group)
 
 
 def read_point(medium: Medium, group: int) -> Point | None:
     """The applied record on the disk. Raises Corruption."""
-    key = record_key(Kind.APPLIED, group)
-    stored = medium.get(key)
-    return None if stored is None else open_point(key, unseal(key, stored, group), group)
+    record = read_group_record(medium, group)
+    return None if record is None else record.open_point(record_key(Kind.GROUP, group), group)
+
+
+def check_tally(medium: Medium, group: int) -> None:
+    """Read all of a group's data and compare it with what its record says of it. Raises Corruption."""
+    record = read_group_record(medium, group) or GroupRecord()
+    found = Tallying()
+    if record.prefix != NO_DATA:
+        for key, stored in _pairs(medium, *prefix_range(record.prefix)):
+            unseal(key, stored, group)
+            found.add(stored)
+    if found.result() != record.tally:
+        problem = tally_problem(record.tally, found.result())
+        raise damaged(record_key(Kind.GROUP, group), group, problem)
 
 
 def read_checkpoint_point(medium: Medium, group: int) -> Point | None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from ..errors import Corruption
 from .applied import Applied, Point
-from .flush import Flush, Pending, carry_out
+from .carryout import carry_out
+from .flush import Flush, Pending
 from .keyspace import Keyspace
 from .medium import Medium
 from .memory_group import MemoryGroup
@@ -143,7 +144,9 @@ class OverlayStore:
         moved: dict[int, int] = {}
         buried: list[int] = []
         for group, pending in flush.groups.items():
-            self.group(group).flushed()
+            self.group(group).flushed(damaged=group in flush.damaged)
+            if group in flush.damaged:
+                continue
             if pending.buries:
                 buried.append(pending.buries)
             index = pending.index()

@@ -4,15 +4,15 @@ A key begins with a data prefix, u64 big-endian. Prefix 0 holds records, every o
 
 ====================================  ===========================================================
 0 | HEAD                              format version u16, flush sequence u64, next free prefix u64
-0 | PREFIX | group u64                the group's data prefix u64
 0 | DEAD | prefix u64                 empty; the data under this prefix belongs to nobody
-0 | APPLIED | group u64               applied record
+0 | GROUP | group u64                 data prefix, number of keys, their sum u64 each; applied record
 0 | CHECKPOINT | group u64 | n u32    piece n of a checkpoint (piece 0 begins with its record)
 prefix | user key                     value
 ====================================  ===========================================================
 
 Every stored value begins with the CRC32C of its key and its content, so neither a flipped bit nor a
-value that turns up under another key passes for good.
+value that turns up under another key passes for good. Number and sum (:mod:`.tally`) show that a key has
+vanished, or is an older one.
 """
 
 import struct
@@ -24,7 +24,8 @@ from ...native.checksum import crc32c
 from ..errors import Corruption
 from .applied import MalformedRecord, Point, decode_point, encode_point
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no tallies. It was never released, and is refused."""
 
 #: Pieces of a checkpoint fill sixteen overflow pages of LMDB together with their header.
 PIECE_BYTES = 65_000
@@ -41,9 +42,8 @@ class Kind(IntEnum):
     """The records under prefix 0."""
 
     HEAD = 1
-    PREFIX = 2
     DEAD = 3
-    APPLIED = 4
+    GROUP = 4
     CHECKPOINT = 5
 
 

@@ -69,3 +69,13 @@ def stored(path: Path) -> dict[str, list[tuple[bytes, bytes]]]:
             environment.close()
     found["log"] = [(name, join([value])) for name, value in found["log"]]
     return found
+
+
+def edit(path, store, change):
+    """Change an environment through LMDB, as a wrong writer would."""
+    import lmdb  # noqa: PLC0415 # as above
+
+    environment = lmdb.open(str(path / store), map_size=1 << 30, max_dbs=0)
+    with environment.begin(write=True) as transaction:
+        change(transaction)
+    environment.close()

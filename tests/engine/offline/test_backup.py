@@ -40,6 +40,7 @@ from multiraft.engine.offline.stopped import StoppedNode
 from multiraft.engine.offline.verify import read_contents
 from multiraft.engine.statemachine.commands import MAX_KEY, MAX_VALUE
 from multiraft.shards.engine import Engine
+from tests.engine.offline.sample import edit, stored
 
 RANGES = [
     (b"", b"c", [(b"", b""), (b"a", bytes(MAX_VALUE)), (b"b", b"2")]),
@@ -293,6 +294,13 @@ def exported(path):
 def test_an_export_has_what_was_written(sample):
     path, held = sample
     assert exported(path) == held
+
+
+def test_what_has_vanished_is_not_left_out_in_silence(node):
+    key = next(key for key, _ in stored(node)["state"] if key[7] > 1)
+    edit(node, "state", lambda transaction: transaction.delete(key))
+    with pytest.raises(Corruption, match="keys, its record says"):
+        exported(node)
 
 
 def test_an_export_takes_the_log_where_the_state_is_behind(sample, node):

@@ -3,7 +3,6 @@
 import json
 import os
 
-import lmdb
 import pytest
 
 from multiraft.engine import nodefile
@@ -19,8 +18,8 @@ from multiraft.engine.offline.logfile import LogFile
 from multiraft.engine.offline.statescan import GroupState
 from multiraft.engine.offline.stopped import StoppedNode
 from multiraft.engine.offline.verify import read_contents
-from multiraft.engine.statemachine.records import Kind, record_key
-from tests.engine.offline.sample import RANGES, stored, told, verified
+from multiraft.engine.statemachine.records import Kind, record_key, seal
+from tests.engine.offline.sample import RANGES, edit, stored, told, verified
 
 GROUP = 3
 
@@ -31,14 +30,6 @@ def snapshot(path):
         one: (one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"")
         for one in [path, *path.rglob("*")]
     }
-
-
-def edit(path, store, change):
-    """Change an environment through LMDB, as a wrong writer would."""
-    environment = lmdb.open(str(path / store), map_size=1 << 30, max_dbs=0)
-    with environment.begin(write=True) as transaction:
-        change(transaction)
-    environment.close()
 
 
 def flip_in(path, store, content, at=0):
@@ -101,6 +92,23 @@ def test_a_damaged_value_is_named_by_group_and_key(node):
     assert "checksum" in damage.what
 
 
+def test_a_key_that_vanished_is_noticed(node):
+    """Every page is whole, and so is every value: only the group's record says that there was one more."""
+    key = next(key for key, _ in stored(node)["state"] if key[7] > 1)
+    edit(node, "state", lambda transaction: transaction.delete(key))
+    (damage,) = verified(node).findings.kept
+    assert damage.file == "state/data.mdb"
+    assert damage.group >= 2
+    assert "keys, its record says" in damage.what
+
+
+def test_a_value_of_before_is_noticed(node):
+    key, value = next(pair for pair in stored(node)["state"] if pair[0][7] > 1)
+    edit(node, "state", lambda transaction: transaction.put(key, seal(key, value[4:] + b"before")))
+    (damage,) = verified(node).findings.kept
+    assert "an older one" in damage.what
+
+
 def test_a_damaged_entry_is_named_and_its_neighbours_are_shown(node):
     with StoppedNode.open(node) as opened:
         log, _ = read_contents(opened, Findings())
@@ -154,7 +162,7 @@ def test_records_that_cannot_be_are_damage(node):
     def change(transaction):
         transaction.put(bytes(8) + b"\x09", b"unknown kind")
         transaction.put(b"short", b"no prefix")
-        transaction.put(record_key(Kind.APPLIED, 77), b"")
+        transaction.put(record_key(Kind.GROUP, 77), b"")
 
     edit(node, "state", change)
     assert verified(node).findings.count >= 3

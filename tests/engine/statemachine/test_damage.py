@@ -8,11 +8,22 @@ import pytest
 
 from multiraft.engine.errors import Corruption, Fatal, VersionMismatch
 from multiraft.engine.statemachine.applied import MalformedRecord, Point, decode_point, encode_point
+from multiraft.engine.statemachine.grouprecord import GroupRecord
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
+from multiraft.engine.statemachine.opening import check_tally
 from multiraft.engine.statemachine.overlay import OverlayStore
-from multiraft.engine.statemachine.records import HEAD, HEAD_KEY, PREFIX, Kind, record_key, seal
+from multiraft.engine.statemachine.records import (
+    FORMAT_VERSION,
+    HEAD,
+    HEAD_KEY,
+    PREFIX,
+    Kind,
+    record_key,
+    seal,
+)
 from multiraft.engine.statemachine.store import Applied
+from multiraft.engine.statemachine.tally import Tallying
 from multiraft.raft.state import ConfState
 from tests.engine.statemachine.helpers import flush, flush_until_idle
 
@@ -95,11 +106,10 @@ def test_a_missing_piece_of_a_checkpoint_is_noticed():
         assert not readable(MemoryStateStore({k: v for k, v in contents.items() if k != piece}), 3)
 
 
-@pytest.mark.parametrize("kind", [Kind.PREFIX, Kind.APPLIED])
-def test_a_group_with_a_damaged_record_can_be_replaced(kind: Kind):
+def test_a_group_with_a_damaged_record_can_be_replaced():
     """A snapshot from a peer must go in, whatever became of the records it replaces."""
     contents = filled().crash().medium.contents
-    contents[record_key(kind, 1)] = b"damaged"
+    contents[record_key(Kind.GROUP, 1)] = b"damaged"
     store = MemoryStateStore(contents)
     assert not readable(store, 1)
     store.group(1).load(DATA)
@@ -112,16 +122,33 @@ def test_a_group_with_a_damaged_record_can_be_replaced(kind: Kind):
 
 def test_a_group_with_a_damaged_record_can_be_removed():
     contents = filled().crash().medium.contents
-    contents[record_key(Kind.PREFIX, 1)] = b"damaged"
+    contents[record_key(Kind.GROUP, 1)] = b"damaged"
     store = MemoryStateStore(contents)
     store.remove(1)
     flush(store)
     assert store.crash().groups() == [2, 3]
 
 
-def test_a_damaged_prefix_stops_writes_to_its_group_only():
+def test_a_record_that_is_damaged_under_a_flush_costs_its_own_group_only():
+    """The flush has to read it; what it would have added stays out, and the group's state is not there."""
+    store = filled()
+    for group in (1, 2):
+        store.group(group).put(b"more", b"x")
+        store.set_applied(group, POINT._replace(index=12))
+    store.medium.contents[record_key(Kind.GROUP, 1)] = b"damaged"
+    taken = store.freeze()
+    assert taken is not None
+    store.write(taken)
+    assert list(taken.damaged) == [1]
+    assert store.flushed(taken) == {2: 12}
+    assert not readable(store, 1)
+    assert not readable(store.crash(), 1)
+    check_tally(store.crash().medium, 2)
+
+
+def test_a_damaged_record_stops_writes_to_its_group_only():
     contents = filled().crash().medium.contents
-    contents[record_key(Kind.PREFIX, 1)] = b"damaged"
+    contents[record_key(Kind.GROUP, 1)] = b"damaged"
     store = MemoryStateStore(contents)
     with pytest.raises(Corruption) as raised:
         store.group(1).put(b"key", b"value")
@@ -131,10 +158,10 @@ def test_a_damaged_prefix_stops_writes_to_its_group_only():
 
 def test_intact_bytes_that_are_no_applied_record_are_damage():
     contents = filled().crash().medium.contents
-    key = record_key(Kind.APPLIED, 1)
-    contents[key] = seal(key, b"\xc0")
+    key = record_key(Kind.GROUP, 1)
+    contents[key] = seal(key, GroupRecord(1, point=b"\xc0").encode())
     assert not readable(MemoryStateStore(contents), 1)
-    key = record_key(Kind.PREFIX, 2)
+    key = record_key(Kind.GROUP, 2)
     contents[key] = seal(key, b"short")
     assert not readable(MemoryStateStore(contents), 2)
 
@@ -199,12 +226,63 @@ def test_a_damaged_head_costs_nothing_but_a_line_in_the_log(dead: bool, caplog: 
     assert list(store.group(5).scan(b"", None)) == [(b"five", b"5")]
 
 
-def test_a_newer_format_is_refused(tmp_path: Path):
+def stored_keys(store: MemoryStateStore, group: int) -> list[bytes]:
+    low = PREFIX.pack(store.group(group).stored_prefix())
+    return [low + key for key, _ in DATA]
+
+
+def test_a_key_that_vanished_is_noticed():
+    store = filled().crash()
+    contents, keys = store.medium.contents, stored_keys(store, 1)
+    for key in keys:
+        damaged = MemoryStateStore({k: v for k, v in contents.items() if k != key})
+        with pytest.raises(Corruption, match="there are 19 keys, its record says 20") as raised:
+            check_tally(damaged.medium, 1)
+        assert raised.value.group == 1
+        check_tally(damaged.medium, 2)
+
+
+def test_an_older_value_that_came_back_is_noticed_and_not_forgotten():
+    """As when a page of an earlier transaction is read: every byte is right, and the whole is not."""
+    store = filled()
+    old = dict(store.medium.contents)
+    for key, value in DATA:
+        store.group(1).put(key, b"new " + value)
+    store.group(1).delete(DATA[3][0])
+    store.set_applied(1, POINT._replace(index=10))
+    flush(store)
+    check_tally(store.medium, 1)
+    contents = store.medium.contents
+    for key in stored_keys(store, 1):
+        damaged = MemoryStateStore({**contents, key: old[key]})
+        damaged.group(1).put(key[8:], b"newest")
+        damaged.set_applied(1, POINT._replace(index=11))
+        for _ in range(2):
+            with pytest.raises(Corruption):
+                check_tally(damaged.medium, 1)
+            flush_until_idle(damaged)
+
+
+def test_exchanged_values_change_the_sum():
+    """A checksum is linear: a plain sum over checksums would be the same for many such pairs."""
+    for first in range(100):
+        one, two = b"key%02d" % first, b"key%02d" % (first + 1)
+        tallies = []
+        for values in ((b"0", b"1"), (b"1", b"0")):
+            tallying = Tallying()
+            for key, value in zip((one, two), values, strict=True):
+                tallying.add(seal(key, value))
+            tallies.append(tallying.result())
+        assert tallies[0] != tallies[1]
+
+
+@pytest.mark.parametrize("version", [1, FORMAT_VERSION + 1])
+def test_another_format_is_refused(tmp_path: Path, version: int):
     store = LmdbStateStore.open(tmp_path / "state", "none")
-    newer = seal(HEAD_KEY, HEAD.pack(2, 1, 1))
+    newer = seal(HEAD_KEY, HEAD.pack(version, 1, 1))
     store.medium.commit(lambda writer: writer.put_many([(HEAD_KEY, newer)]))
     store.close()
-    with pytest.raises(VersionMismatch, match="format 2"):
+    with pytest.raises(VersionMismatch, match=f"format {version}"):
         LmdbStateStore.open(tmp_path / "state", "none")
     with pytest.raises(VersionMismatch):
         LmdbStateStore.open(tmp_path / "state", "none")  # the first attempt left nothing open

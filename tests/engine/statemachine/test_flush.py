@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multiraft.engine.errors import DiskFull
-from multiraft.engine.statemachine import flush as flush_module
+from multiraft.engine.statemachine import carryout
 from multiraft.engine.statemachine.flush import Flush
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.engine.statemachine.medium import Medium, Writer
@@ -165,7 +165,7 @@ def test_one_flush_at_a_time():
 
 
 def test_abandoned_data_goes_in_pieces_with_the_following_flushes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flush_module, "RECLAIM_KEYS", 10)
+    monkeypatch.setattr(carryout, "RECLAIM_KEYS", 10)
     store = MemoryStateStore()
     for group in (1, 2):
         store.group(group).load([(b"%02d" % number, b"") for number in range(25)])

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from multiraft.engine.errors import StorageFailed
-from multiraft.engine.statemachine import flush as flush_module
-from multiraft.engine.statemachine import paging
-from multiraft.engine.statemachine.flush import Flush, carry_out
+from multiraft.engine.statemachine import carryout, paging
+from multiraft.engine.statemachine.carryout import carry_out
+from multiraft.engine.statemachine.flush import Flush
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.engine.statemachine.medium import Writer
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
-from multiraft.engine.statemachine.opening import TOP, read_dead_prefixes
+from multiraft.engine.statemachine.opening import TOP, check_tally, read_dead_prefixes
 from multiraft.engine.statemachine.overlay import OverlayStore
 from multiraft.engine.statemachine.records import PREFIX
 from multiraft.engine.statemachine.store import Applied
@@ -61,8 +61,8 @@ class StoreModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.saved = (paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.CALL_PAIRS)
-        paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.CALL_PAIRS = 2, 5, 3, 4
+        self.saved = (paging.FIRST_PAGE, paging.LAST_PAGE, carryout.RECLAIM_KEYS, carryout.CALL_PAIRS)
+        paging.FIRST_PAGE, paging.LAST_PAGE, carryout.RECLAIM_KEYS, carryout.CALL_PAIRS = 2, 5, 3, 4
         self.now = new_node()
         self.frozen: Node | None = None
         self.durable = new_node()
@@ -239,6 +239,7 @@ class StoreModel(RuleBasedStateMachine):
             assert self.store.applied(group) == model.applied
             assert self.store.checkpoint(group) == model.checkpoint
             assert self.store.install_marker(group) == model.marker
+            check_tally(self.store.medium, group)
         for group, model in self.durable.items():
             if not self.written:  # what is on the disk but not yet reported is not yet promised
                 point = model.point()
@@ -251,9 +252,7 @@ class StoreModel(RuleBasedStateMachine):
             assert_nothing_left_behind(self.store)
         finally:
             self.store.close()
-            paging.FIRST_PAGE, paging.LAST_PAGE, flush_module.RECLAIM_KEYS, flush_module.CALL_PAIRS = (
-                self.saved
-            )
+            paging.FIRST_PAGE, paging.LAST_PAGE, carryout.RECLAIM_KEYS, carryout.CALL_PAIRS = self.saved
 
     def drain(self) -> None:
         flush = self.flush or self.store.freeze()
