@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
 from .config import EngineConfig
 from .errors import Closed, Error, OutcomeUnknown, Overloaded, StorageFailed
+from .figures import Turns
 from .logstore.port import Batch
 from .node import Node
 from .pending import Answer, Proposal, Read
@@ -86,9 +86,7 @@ class Host:
         self, node: Node, writer: BatchWriter, flusher: Executor, transport: Transport, requests: Requests
     ) -> None:
         self.node = node
-        self.longest_turn = 0.0
-        """Seconds that the longest turn took."""
-        self.turns = 0
+        self.turns = Turns()
         self.log_batches = 0
         """Batches that the log writer has committed, one transaction each."""
         self.state_flushes = 0
@@ -98,6 +96,7 @@ class Host:
         self._flusher = flusher
         self._transport = transport
         self._requests = requests
+        self._stopwatch = node.stopwatch
         self._loop = asyncio.get_running_loop()
         self._inputs = Inputs()
         self._queued_bytes = 0
@@ -178,7 +177,6 @@ class Host:
     def _take_turn(self) -> None:
         self._scheduled = None
         inputs, self._inputs = self._inputs, Inputs()
-        began = time.perf_counter()  # a uvloop clock ticks in milliseconds
         try:
             effects = self.node.turn(self._loop.time(), inputs)
             self._carry_out(effects)
@@ -186,8 +184,8 @@ class Host:
             logger.exception("a turn failed: the node stops")
             self._fail(StorageFailed(f"a turn of the node failed: {error!r}"), error)
             return
-        self.turns += 1
-        self.longest_turn = max(self.longest_turn, time.perf_counter() - began)
+        effects.figures.laps.append(self._stopwatch())
+        self.turns.add(effects.figures)
         if effects.again or self._inputs:
             self.wake()
         elif self._timer is None:
@@ -200,7 +198,10 @@ class Host:
     def _carry_out(self, effects: Effects) -> None:
         if effects.batch is not None:
             self._writer.submit(effects.batch)
+        figures = effects.figures
         for frame in effects.frames:
+            figures.messages += len(frame.groups)
+            figures.sent_bytes += len(frame.data)
             if not self._transport.send(frame.node, frame.data):
                 self._inputs.frames_dropped.append((frame.node, frame.groups))
         if effects.flush is not None:

@@ -6,6 +6,7 @@ the simulator calls the very same function.
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from ..native.errors import BadFrame
@@ -14,6 +15,7 @@ from ..raft.ready import Ready
 from .config import EngineConfig
 from .delivery import BROKEN, Delivery
 from .errors import Corruption, Error
+from .figures import TurnFigures, no_time
 from .flusher import Flusher
 from .held import Held
 from .intake import Intake
@@ -40,6 +42,7 @@ class Node:
         machines: makes the state machine of a replica.
         seed: the source of every random choice (election timeouts).
         now: the time of the first turn, in seconds of a monotonic clock.
+        stopwatch: read between the phases of a turn, for its figures only.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Node:
         machines: MachineFactory,
         seed: random.Random,
         now: float,
+        stopwatch: Callable[[], float] = no_time,
     ) -> None:
         self.node_id = node_id
         self.config = config
@@ -68,6 +72,7 @@ class Node:
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
         self._truncations: list[tuple[GroupWrite, Replica]] = []
+        self.stopwatch = stopwatch
 
     def start(self, *, newborn_system: bool = False) -> None:
         """Bring back the replicas that the stores know. Call once, before the first turn.
@@ -120,22 +125,36 @@ class Node:
     # -- the turn --------------------------------------------------------------------------------
 
     def turn(self, now: float, inputs: Inputs) -> Effects:
-        """One pass: inputs in, effects out. The order of the phases is the protocol's."""
+        """One pass: inputs in, effects out. The order of the phases is the protocol's.
+
+        Each reading of the stopwatch ends one of :data:`~multiraft.engine.figures.PHASES`.
+        """
         runs = Runs()
-        turn = Turn(now, runs, Outbox(runs), Effects())
+        clock = self.stopwatch
+        figures = TurnFigures(clock())
+        lap = figures.laps.append
+        turn = Turn(now, runs, Outbox(runs), Effects(figures=figures))
         self._note_durable(turn, inputs)
         self._note_flushed(inputs)
         self._bring_up_newborns(turn)
+        lap(clock())
         self._step_messages(turn, inputs)
         self._note_lost_peers(inputs)
+        lap(clock())
         self._intake.take(turn, inputs)
+        lap(clock())
         self._tick(turn)
+        lap(clock())
         self._collect_ready(turn)
+        lap(clock())
         self._stage_batch(turn)
+        lap(clock())
         self._apply(turn)
+        lap(clock())
         self._flush_state(turn)
         turn.effects.frames = turn.outbox.frames(self.directory_index)
         turn.effects.again = turn.effects.again or self._work_is_left()
+        lap(clock())
         return turn.effects
 
     def _work_is_left(self) -> bool:
@@ -211,6 +230,7 @@ class Node:
         if due is None:
             turn.effects.again = True
             return
+        turn.effects.figures.ticks = due
         for _ in range(due):
             self._tick_replicas(turn)
         if due:
@@ -239,6 +259,7 @@ class Node:
         if self._writer_is_busy():
             return
         active = dict(self._active)
+        turn.effects.figures.groups = len(active)
         self._active.clear()
         system = active.pop(SYSTEM_GROUP, None)
         for replica in [*([system] if system else []), *active.values()]:
@@ -313,6 +334,7 @@ class Node:
             if write.entries:
                 write.run = turn.runs.of(write.group, write.entries).data or b""
                 replica.log_grew(write.entries, len(write.run))
+                turn.effects.figures.wrote(len(write.entries), len(write.run))
             writes.append(write)
         writes += [write for write, _ in truncations]
         if not writes:
@@ -334,6 +356,7 @@ class Node:
             try:
                 if entries and replica.quarantine is None:
                     replica.apply(entries, answers)
+                    turn.effects.figures.applied += len(entries)
                     self._flusher.note_applied(replica)
                 replica.serve_reads(answers)
             except Corruption as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..raft.entry import Entry
 from .errors import Error
+from .figures import TurnFigures
 from .held import Promise
 from .logstore.port import Batch, GroupWrite
 from .outbox import Outbox, OutFrame
@@ -61,6 +62,8 @@ class Effects:
     """Peers that sent what no peer may send."""
     again: bool = False
     """Work is left: take another turn as soon as the loop has looked at its sockets."""
+    figures: TurnFigures = field(default_factory=TurnFigures)
+    """Nothing to do: how long the turn took, and how much it did."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Puts a node together: data directory, stores, node, transport, host, router, service; closed in reverse."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -129,7 +130,14 @@ class Assembly:
         place, ports, loop = self.place, self.ports, asyncio.get_running_loop()
         self._machines = Machines(place, state, self.config, self._births_ordered, self._directory_changed)
         self.node = Node(
-            place.node_id, self.config, log, state, self._machines.make, ports.random, loop.time()
+            place.node_id,
+            self.config,
+            log,
+            state,
+            self._machines.make,
+            ports.random,
+            loop.time(),
+            stopwatch=time.perf_counter,  # not the loop's clock: that of uvloop ticks in milliseconds
         )
         self.service = Service(self._known_store, self._addresses, self._joined, self._on_stopped)
         writer = ports.make_log_writer(log, lambda batch, error: self.host.batch_written(batch, error))  # noqa: PLW0108 # it does not exist yet

@@ -10,7 +10,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     """One line of ``status``: replicas, leaders and lag of this node.
 
     ``ready`` counts the ranges' replicas that have applied an entry of their first leader, ``led_ready`` the
-    ranges that this node leads and that can take writes.
+    ranges that this node leads and that can take writes. ``turns`` is what
+    :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
     ranges = [one for group, one in node.replicas.running.items() if group != SYSTEM_GROUP]
@@ -27,7 +28,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "applied": sum(one.applied.index - 1 for one in ranges),
         "max_term": max((one.raw.raft.term for one in ranges), default=0),
         "lost": len(node.replicas.lost),
-        "longest_turn_ms": round(host.longest_turn * 1000, 3),
+        "longest_turn_ms": round(host.turns.longest_seconds * 1000, 3),
+        "turns": host.turns.summary(),
         "log_batches": host.log_batches,
         "state_flushes": host.state_flushes,
         "directory_version": node.directory_index,

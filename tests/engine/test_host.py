@@ -6,6 +6,7 @@ import pytest
 
 from multiraft.engine.config import EngineConfig
 from multiraft.engine.errors import Closed, DiskFull, OutcomeUnknown, StorageFailed
+from multiraft.engine.figures import no_time
 from multiraft.engine.host import Host
 from multiraft.engine.pending import Answer
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
@@ -18,6 +19,7 @@ class OddNode:
     """Answers the first turn's requests in its second turn, unless that fails; loses the rest."""
 
     config = EngineConfig()
+    stopwatch = staticmethod(no_time)
 
     def __init__(self, fails: bool) -> None:
         self.fails = fails
