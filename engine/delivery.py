@@ -62,8 +62,7 @@ class Delivery:
         if received.run:
             turn.runs.received(received.group, message.entries, received.run)
         if received.kind == COMMIT_NOTICE:
-            replica.raw.step_commit_notice(message.from_, message.term, message.commit)
-            self._active[replica.group] = replica
+            self._note_commit(turn, replica, message)
         else:
             self.step(turn, replica, message)
 
@@ -105,12 +104,22 @@ class Delivery:
         if self._replicas.running.get(replica.group) is not replica:
             return  # fenced since the message was queued
         try:
+            self._replicas.timers.touch(replica)
             replica.raw.step(message)
         except (CoreDropped, PeerNotFound) as error:
             logger.debug("group %d: %s", replica.group, error)
         except BadMessage as error:
             self.refused += 1
             logger.warning("group %d refused a message: %s", replica.group, error)
+        except BROKEN as error:
+            self.fence(turn, replica, error)
+        else:
+            self._active[replica.group] = replica
+
+    def _note_commit(self, turn: Turn, replica: Replica, message: Message) -> None:
+        try:
+            self._replicas.timers.touch(replica)
+            replica.raw.step_commit_notice(message.from_, message.term, message.commit)
         except BROKEN as error:
             self.fence(turn, replica, error)
         else:

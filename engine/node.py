@@ -238,15 +238,14 @@ class Node:
             self._delivery.retry_snapshots(turn)
 
     def _tick_replicas(self, turn: Turn) -> None:
-        broken: list[tuple[Replica, Exception]] = []
-        for replica in self._running.values():
+        timers = self.replicas.timers
+        for group in timers.tick():
+            replica = self._running[group]
             try:
-                if replica.raw.tick():
+                if timers.give(replica):
                     self._activate(replica)
             except BROKEN as error:
-                broken.append((replica, error))
-        for replica, reason in broken:
-            self._delivery.fence(turn, replica, reason)
+                self._delivery.fence(turn, replica, error)
 
     # -- phases: what Raft wants -----------------------------------------------------------------
 
@@ -273,6 +272,7 @@ class Node:
                 self._finish_install(turn, replica)
 
     def _serve(self, turn: Turn, replica: Replica) -> None:
+        self.replicas.timers.touch(replica)
         self._intake.hand_in(turn, replica)
         if replica.installing is None and replica.raw.has_ready():
             self._handle_ready(turn, replica, replica.raw.ready())

@@ -106,6 +106,10 @@ class Replica:
         self.quarantine: Quarantined | None = None
         self.commands_applied = 0
         """Commands that the machine has applied since this replica started."""
+        self.place = 0
+        """Of its row in the group table; this and the next are the node's timers' own."""
+        self.ticked = 0
+        """How many of the node's ticks the core has been given."""
         self._log = log
         self._state = state
         self._storage = ReplicaStorage(log, applied, self._state_to_send)

@@ -15,6 +15,7 @@ from .pending import Answer
 from .replica import Replica
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Applied, StateStore
+from .timers import Timers
 
 logger = logging.getLogger("multiraft.node")
 
@@ -42,6 +43,7 @@ class Replicas:
         self._with_peers: set[int] = set()
         """Those among them that others hold as well."""
         self.births = Births()
+        self.timers = Timers()
         self._config = config
         self._log = log
         self._state = state
@@ -85,6 +87,7 @@ class Replicas:
         log = self._log.group(group)
         replica = Replica(birth, log, machine, applied, self._state, self._config, self._seed)
         self.running[group] = replica
+        self.timers.add(replica)
         return replica
 
     def create(self, births: Iterable[Birth]) -> None:
@@ -118,6 +121,7 @@ class Replicas:
         reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error) or repr(error))
         reason.__cause__ = error
         del self.running[replica.group]
+        self.timers.remove(replica)
         self.declare_lost(replica.birth, reason)
         return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
 

@@ -106,10 +106,10 @@ def bad_frame(status: int, where: str) -> NativeError:
 
 
 def index_refusal(status: int, group: int = 0, index: int = 0) -> Exception:
-    """The exception for a failed call on the index of a log."""
+    """The exception for a failed call on a table of groups or the index of a log."""
     name, where = NAMES[status], f"group {group}, entry {index}" if index else f"group {group}"
     if name == "MR_MEMORY":
-        return MemoryError("no memory for the index of the log")
+        return MemoryError("no memory for the native tables")
     return _bug(status, where) or Refused(f"{where}: {TEXTS[status]}", name, group, index)
 
 

@@ -96,6 +96,33 @@ class RawNode:
             leader.beat(raft)
         return due
 
+    def quiet_ticks(self) -> int | None:
+        """How many ticks will do nothing if nothing else happens before; None: all of them.
+
+        A host of many replicas need not tick those that have nothing to do: see `pass_ticks`.
+        """
+        raft = self.raft
+        if raft.role is Role.LEADER:
+            to_check = raft.config.election_tick - raft.election_elapsed
+            to_beat = raft.config.heartbeat_tick - raft.heartbeat_elapsed
+            return max(min(to_check, to_beat), 1) - 1
+        if not raft.promotable():
+            return None
+        return max(raft.randomized_election_timeout - raft.election_elapsed, 1) - 1
+
+    def pass_ticks(self, ticks: int) -> None:
+        """Let some of the `quiet_ticks` pass at once: what as many calls of `tick` do.
+
+        Whatever happens to a replica, its ticks come first: a message that arrives must find the clocks as
+        they are. `Misuse` if one of these ticks would do something.
+        """
+        quiet = self.quiet_ticks()
+        if ticks < 0 or (quiet is not None and ticks > quiet):
+            raise Misuse(f"replica {self.raft.id} has {quiet} quiet ticks, not {ticks}")
+        self.raft.election_elapsed += ticks
+        if self.raft.role is Role.LEADER:
+            self.raft.heartbeat_elapsed += ticks
+
     def campaign(self) -> ElectionRefusal | None:
         """Begin an election now, even if one is under way. A leader does nothing."""
         return election.start(self.raft)

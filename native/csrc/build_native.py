@@ -20,6 +20,7 @@ NOUNS = (
     "mr_logdump",
     "mr_rescue",
     "mr_pages",
+    "mr_groups",
 )
 INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery")
 """Sources that Python calls nothing of."""

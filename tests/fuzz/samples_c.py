@@ -56,6 +56,16 @@ def windows() -> list[bytes]:
     ]
 
 
+def calls_on_groups() -> list[bytes]:
+    """Rows that come, come due, go and come again."""
+    add, remove, due_at, due = range(4)
+    rows = [bytes([add, group, due_at, group, 3 * group]) for group in range(20)]
+    return [
+        b"".join([*rows, bytes([due, 30, 4, due, 60, 2])]),
+        b"".join([*rows, bytes([remove, 3, remove, 5, add, 40, due_at, 5, 1, due_at, 3, 1, due, 9, 0])]),
+    ]
+
+
 def columns_of_runs() -> list[bytes]:
     """Columns that add up, and some that do not."""
     rows = bytes([1, 0, 5, 1, 3, 7, 1, 2]) * 4

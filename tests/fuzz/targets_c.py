@@ -28,6 +28,7 @@ C_TARGETS = {
         CTarget("pages", "a search for a page by what stands in it", 160, samples.pages),
         CTarget("log_rows", "sections of log batches, read", 240, samples.log_sections),
         CTarget("log_index", "calls on the index of a log, staging and recovery", 400, samples.log_calls),
+        CTarget("groups", "calls on the group table", 96, samples.calls_on_groups),
         CTarget("seal_messages", "numbers of messages, sealed", 300, samples.numbers_of_messages),
     )
 }

@@ -1,0 +1,63 @@
+"""Ticks for the replicas of a node: a tick costs those that it concerns, however many there are."""
+
+from collections.abc import Iterable
+
+from ..native.grouptable import NEVER, GroupTable
+from .replica import Replica
+
+
+class Timers:
+    """Who is due at which tick.
+
+    A core counts the ticks that it is given, so a replica that has nothing to do until some later tick gets
+    the ticks before it in one go: at the latest when it is due, and before anything else happens to it.
+    """
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        """How many ticks there were."""
+        self._table = GroupTable()
+        self._touched: dict[int, Replica] = {}
+        """What may have another due tick than the table says."""
+
+    def add(self, replica: Replica) -> None:
+        """Begin to count for a replica that has just come to life."""
+        replica.place = self._table.add(replica.group)
+        replica.ticked = self.ticks
+        self._touched[replica.group] = replica
+
+    def remove(self, replica: Replica) -> None:
+        """The replica gets no more ticks."""
+        self._table.remove(replica.group)
+        self._touched.pop(replica.group, None)
+
+    def touch(self, replica: Replica) -> None:
+        """Give a replica the ticks that have passed. Call it before whatever may set its clocks."""
+        if replica.ticked != self.ticks:
+            replica.raw.pass_ticks(self.ticks - replica.ticked)
+            replica.ticked = self.ticks
+            self._touched[replica.group] = replica
+
+    def tick(self) -> list[int]:
+        """One more tick. Returns the groups that are due, each to be given it by :meth:`give`."""
+        self._note(self._touched.values())
+        self._touched.clear()
+        self.ticks += 1
+        return self._table.due(self.ticks)
+
+    def give(self, replica: Replica) -> bool:
+        """Give a replica that is due its tick. Returns whether it did anything.
+
+        Raises:
+            RaftError, AssertionError, Corruption: the core can no longer go on.
+        """
+        replica.raw.pass_ticks(self.ticks - 1 - replica.ticked)
+        replica.ticked = self.ticks
+        self._touched[replica.group] = replica
+        return replica.raw.tick()
+
+    def _note(self, replicas: Iterable[Replica]) -> None:
+        due_at = self._table.due_at
+        for replica in replicas:
+            quiet = replica.raw.quiet_ticks()
+            due_at(replica.place, NEVER if quiet is None else replica.ticked + quiet + 1)

@@ -1,0 +1,110 @@
+/* The group table: any sequence of calls does what a plain list of rows does.
+ *
+ * Input: operations of one to three bytes. Groups are few, so that they come, go and come again.
+ */
+#include "fuzz.h"
+#include "mr_groups.h"
+
+enum { GROUPS = 48, ROOMS = 5 };
+enum operation { ADD, REMOVE, DUE_AT, DUE, OPERATIONS };
+
+struct model {
+    uint64_t due[GROUPS + 1]; /* by group */
+    uint32_t place[GROUPS + 1];
+    uint8_t here[GROUPS + 1];
+    uint64_t count;
+};
+
+/* The group whose row is at this place, 0 if it is free. */
+static uint64_t group_at(const struct model *model, uint32_t place) {
+    for (uint64_t group = 1; group <= GROUPS; group++) {
+        if (model->here[group] && model->place[group] == place) {
+            return group;
+        }
+    }
+    return 0;
+}
+
+static void add(struct model *model, struct mr_groups *table, uint64_t group) {
+    uint32_t place = GROUPS;
+    int status = mr_groups_add(table, group, &place);
+    REQUIRE(status == (model->here[group] ? MR_EXISTS : MR_OK));
+    if (status == MR_OK) {
+        REQUIRE(place < GROUPS && group_at(model, place) == 0);
+        model->here[group] = 1;
+        model->place[group] = place;
+        model->due[group] = MR_NEVER;
+        model->count++;
+    }
+}
+
+static void remove_(struct model *model, struct mr_groups *table, uint64_t group) {
+    REQUIRE(mr_groups_remove(table, group) == (model->here[group] ? MR_OK : MR_ABSENT));
+    model->count -= model->here[group];
+    model->here[group] = 0;
+}
+
+static void due_at(struct model *model, struct mr_groups *table, uint32_t place, uint64_t tick) {
+    uint64_t group = group_at(model, place);
+    REQUIRE(mr_groups_due_at(table, place, tick) == (group != 0 ? MR_OK : MR_BUG));
+    if (group != 0) {
+        model->due[group] = tick;
+    }
+}
+
+/* Handed out in pieces or at once: every group that is due, once, by place. */
+static void due(const struct model *model, const struct mr_groups *table, uint64_t tick, uint64_t room) {
+    uint64_t *groups = fuzz_block(sizeof(*groups) * room);
+    uint32_t place = 0;
+    uint32_t next = 0;
+    uint64_t found;
+    do {
+        found = mr_groups_due(table, tick, &place, groups, room);
+        REQUIRE(found <= room);
+        for (uint64_t i = 0; i < found; i++) {
+            uint64_t group = 0;
+            while (group == 0 || model->due[group] > tick) {
+                REQUIRE(next < GROUPS);
+                group = group_at(model, next++);
+            }
+            REQUIRE(groups[i] == group);
+        }
+    } while (found == room);
+    for (; next < GROUPS; next++) {
+        uint64_t group = group_at(model, next);
+        REQUIRE(group == 0 || model->due[group] > tick);
+    }
+}
+
+static void operate(struct model *model, struct mr_groups *table, struct fuzz_input *input) {
+    enum operation operation = fuzz_take(input, 1) % OPERATIONS;
+    uint64_t number = fuzz_take(input, 1);
+    switch (operation) {
+    case ADD:
+        add(model, table, 1 + number % GROUPS);
+        break;
+    case REMOVE:
+        remove_(model, table, 1 + number % GROUPS);
+        break;
+    case DUE_AT:
+        due_at(model, table, (uint32_t)(number % (GROUPS + 2)), fuzz_take(input, 1));
+        break;
+    default:
+        due(model, table, number, 1 + fuzz_take(input, 1) % ROOMS);
+    }
+    REQUIRE(mr_groups_count(table) == model->count);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    fuzz_reset();
+    struct fuzz_input input = {data, size};
+    struct model model = {0};
+    struct mr_groups *table = mr_groups_new();
+    REQUIRE(table != NULL);
+    REQUIRE(mr_groups_add(table, 0, &(uint32_t){0}) == MR_BUG);
+    while (input.size > 0) {
+        operate(&model, table, &input);
+    }
+    mr_groups_free(table);
+    return 0;
+}

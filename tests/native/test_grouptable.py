@@ -1,0 +1,92 @@
+"""The group table against a dictionary, and what it refuses."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from multiraft.native.errors import NativeBug, Refused
+from multiraft.native.grouptable import NEVER, GroupTable
+
+GROUPS = st.integers(1, 12)
+TICKS = st.one_of(st.integers(0, 20), st.just(NEVER - 1))
+
+
+def test_a_row_is_never_due_until_it_is_said_when():
+    table = GroupTable()
+    place = table.add(7)
+    assert table.due(NEVER - 1) == []
+    table.due_at(place, 5)
+    assert table.due(4) == []
+    assert table.due(5) == table.due(6) == [7]
+
+
+def test_what_is_due_comes_by_place_however_many_there_are():
+    table = GroupTable()
+    groups = list(range(10_000, 0, -1))
+    for group in groups:
+        table.due_at(table.add(group), group % 2)
+    assert table.due(0) == [group for group in groups if group % 2 == 0]
+    assert table.due(1) == groups
+
+
+def test_a_second_row_and_one_that_is_not_there_are_refused():
+    table = GroupTable()
+    table.add(7)
+    with pytest.raises(Refused, match="another replica"):
+        table.add(7)
+    with pytest.raises(Refused, match="no such replica"):
+        table.remove(8)
+    assert len(table) == 1
+
+
+def test_a_free_place_never_comes_due():
+    table = GroupTable()
+    place = table.add(7)
+    table.due_at(place, 1)
+    table.remove(7)
+    assert table.due(1) == []
+    for free in (place, place + 1):
+        with pytest.raises(NativeBug):
+            table.due_at(free, 1)
+    assert table.add(9) == place, "places are used again"
+    assert table.due(NEVER - 1) == [], "with nothing left of who was there"
+
+
+class TableMachine(RuleBasedStateMachine):
+    """Rows come and go, come due and don't."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = GroupTable()
+        self.rows: dict[int, tuple[int, int]] = {}  # group -> (place, due tick)
+
+    @rule(group=GROUPS)
+    def add(self, group: int):
+        if group in self.rows:
+            return
+        place = self.table.add(group)
+        assert place not in {one for one, _ in self.rows.values()}
+        self.rows[group] = place, NEVER
+
+    @rule(group=GROUPS)
+    def remove(self, group: int):
+        if self.rows.pop(group, None):
+            self.table.remove(group)
+
+    @rule(group=GROUPS, tick=TICKS)
+    def due_at(self, group: int, tick: int):
+        if group in self.rows:
+            place, _ = self.rows[group]
+            self.table.due_at(place, tick)
+            self.rows[group] = place, tick
+
+    @rule(tick=TICKS)
+    def due(self, tick: int):
+        due = sorted((place, group) for group, (place, at) in self.rows.items() if at <= tick)
+        assert self.table.due(tick) == [group for _, group in due]
+        assert len(self.table) == len(self.rows)
+
+
+TestTable = TableMachine.TestCase
+TestTable.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
