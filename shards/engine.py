@@ -36,11 +36,11 @@ logger = logging.getLogger("multiraft.engine")
 DEFAULT_REPLICAS: Final = 3
 STATUS_TIMEOUT: Final = 2.0
 RANGES_PAGE: Final = 1000
+"""Ranges of one reply: with the longest bounds it stays below a frame."""
 REGISTER_AGAIN_S: Final = 1.0
 """Seconds until a node asks again that was told of the trouble of the node which it asked."""
 OF_OTHERS: Final = (Closed, DiskFull, Quarantined, StorageFailed)
 """What the answer to a registration says of the node that answers."""
-"""Ranges of one reply: with the longest bounds it stays below a frame."""
 
 
 class Engine(Database):

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Final
 
-from ..engine.errors import Error, NotLeader, Unavailable
+from ..engine.errors import Closed, Error, NotLeader, StorageFailed, Unavailable
 from ..engine.node import Node
 from .requests import Scalar
 
@@ -106,6 +106,11 @@ class Leaders:
             else:
                 self._hints[group] = refusal.hint
             raise
+        except (Closed, StorageFailed) as ended:
+            if node == self._node.node_id:
+                raise
+            self._hints.pop(group, None)
+            raise NotLeader(group) from ended  # another node will lead: its end is final for itself only
         self._hints[group] = node
         return fields
 

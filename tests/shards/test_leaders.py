@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from multiraft.engine.errors import NotLeader, OutcomeUnknown, Unavailable
+from multiraft.engine.errors import Closed, NotLeader, OutcomeUnknown, StorageFailed, Unavailable
 from multiraft.shards.leaders import Leaders
 
 MEMBERS = ((11, 1), (12, 2), (13, 3))
@@ -97,5 +97,38 @@ def test_an_error_that_is_no_refusal_is_the_callers():
         deadline = asyncio.get_running_loop().time() + 1
         with pytest.raises(OutcomeUnknown):
             await nodes.leaders.ask(7, MEMBERS, unknown, deadline, RETRY)
+
+    run(work())
+
+
+@pytest.mark.parametrize("ended", [Closed("the engine has been closed"), StorageFailed("the disk")])
+def test_a_node_that_has_ended_is_not_the_last_word(ended):
+    """It was the leader, so everybody asks it first; its group elects another one."""
+
+    async def work():
+        nodes = Nodes(leader=3)
+        nodes.leaders._hints[7] = 2
+
+        async def ask(node):
+            if node == 2:
+                raise ended
+            return await nodes.ask(node)
+
+        deadline = asyncio.get_running_loop().time() + 5
+        assert await nodes.leaders.ask(7, MEMBERS, ask, deadline, RETRY) == [3]
+
+    run(work())
+
+
+def test_this_node_s_own_end_is_the_last_word():
+    async def work():
+        nodes = Nodes()
+        nodes.leaders._hints[7] = 1
+
+        async def ask(_node):
+            raise Closed("the engine has been closed")
+
+        with pytest.raises(Closed):
+            await nodes.leaders.ask(7, MEMBERS, ask, asyncio.get_running_loop().time() + 5, RETRY)
 
     run(work())
