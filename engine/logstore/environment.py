@@ -11,15 +11,15 @@ from typing import Final, Protocol
 import lmdb
 
 from ...native.pages import find_in_pages
+from ..creation import DATA, create_environment
 from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed, VersionMismatch
 from .chunks import VALUE_MAX, Buffer
-from .files import put_in_place, replace_file, sync_directory
+from .files import replace_file
 from .metapages import prepare
 
 Get = Callable[[bytes], Buffer | None]
 
 MAP_SIZE: Final = 1 << 40
-DATA: Final = "data.mdb"
 ASIDE: Final = "salvaged"
 """A batch that was not in the tree, while it is written again."""
 
@@ -98,7 +98,7 @@ class LmdbEnvironment:
         with _opening(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (path / DATA).exists():
-                _create(path)
+                create_environment(path)
             prepare(path / DATA)
             self._env = lmdb.open(
                 os.fspath(path),
@@ -184,17 +184,6 @@ class LmdbEnvironment:
     def close(self) -> None:
         """See `Environment.close`."""
         self._env.close()
-
-
-def _create(path: Path) -> None:
-    """Make an empty environment, whole and durable or not at all: LMDB itself may leave half of one."""
-    unfinished = path / (DATA + ".new")
-    unfinished.unlink(missing_ok=True)
-    lmdb.open(os.fspath(unfinished), subdir=False, lock=False, map_size=1 << 20, mode=0o600).close()
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    put_in_place(unfinished, path / DATA)
-    sync_directory(path.parent)
 
 
 def _values_in(path: Path, page_size: int, wanted: bytes) -> Iterator[Buffer]:

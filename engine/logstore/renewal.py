@@ -10,7 +10,8 @@ from pathlib import Path
 
 import lmdb
 
-from .environment import DATA, MAP_SIZE, typed_errors
+from ..creation import DATA
+from .environment import MAP_SIZE, typed_errors
 from .files import put_in_place
 
 

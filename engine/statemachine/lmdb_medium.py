@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, cast
 
 import lmdb
 
+from ..creation import DATA, create_environment
 from ..errors import (
     AlreadyOpen,
     Closed,
@@ -96,6 +97,8 @@ class LmdbMedium:
     def _open(self) -> lmdb.Environment:
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not (self._path / DATA).exists():
+                create_environment(self._path)
             environment = lmdb.open(
                 str(self._path),
                 map_size=MAP_BYTES,

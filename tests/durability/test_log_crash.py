@@ -1,4 +1,4 @@
-"""What a crash of the machine leaves is what was acknowledged; and the check would see it if it were not."""
+"""What a crash leaves of a log store is what was acknowledged; and the check would see it if it were not."""
 
 import random
 from pathlib import Path
@@ -7,31 +7,28 @@ import pytest
 
 from multiraft.engine.logstore import store
 
-from .crash_states import Report, make_life, run
-from .recording import Disk, build_recorder, without_syncs
+from .disk import Disk, read_image
+from .log_crash import Check, make_life
+from .recording import build_recorder, without_fdatasync
 
-REPLAY = "python -m tests.engine.logstore.crash_states --seed {} --states {} --per-seed {}"
-
-
-def show(report: Report, seed: int) -> str:
-    return f"{report.as_json()}\n{REPLAY.format(seed, report.states, report.states)}"
+REPLAY = "python -m tests.durability crash --of log --seed {} --states {}"
 
 
 def test_a_crash_at_any_moment_loses_nothing_and_leaves_nothing_half_done(tmp_path: Path):
-    report = run(tmp_path, seed := 11, 500)
-    assert report.ok, show(report, seed)
+    report = Check(seed := 11).run(tmp_path, 500)
+    assert report.ok, f"{report.as_dict()}\n{REPLAY.format(seed, report.states)}"
     assert report.states == 500
     assert report.salvaged > 50
 
 
 def test_a_build_that_does_not_flush_is_found_out(tmp_path: Path):
-    report = run(tmp_path, 12, 100, without_syncs)
+    report = Check(12, without_fdatasync).run(tmp_path, 100)
     assert report.lost + report.corrupt > 20
 
 
 def test_without_salvage_one_flush_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store, "salvage", lambda environment: None)
-    report = run(tmp_path, 13, 100)
+    report = Check(13).run(tmp_path, 100)
     assert report.lost > 5
     assert not report.corrupt
 
@@ -39,10 +36,10 @@ def test_without_salvage_one_flush_is_not_enough(tmp_path: Path, monkeypatch: py
 def test_the_record_is_complete(tmp_path: Path):
     """Carried out again it makes the very files that are there."""
     path = tmp_path / "life"
-    life = make_life(build_recorder(tmp_path), path, 14, {}, 0)
+    lived = make_life(build_recorder(tmp_path), path, 14, {}, 0)
     disk = Disk({})
-    for operation in life.operations:
+    for operation in lived.operations:
         disk.apply(operation)
-    there = {file.name: file.read_bytes() for file in path.iterdir() if file.name != "lock.mdb"}
+    there = read_image(path)
     assert disk.files() == there
     assert disk.crashed(random.Random(1)).keys() == there.keys()

@@ -1,0 +1,70 @@
+"""Proof of durability, at any length: `python -m tests.durability crash|kill|bitflips ... [--json]`."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import crash, log_crash
+from .recording import without_fdatasync
+from .report import Report
+
+PER_SEED = 1_000
+"""States that are checked of the recordings of one seed."""
+PLANTS = ("none", "no-fdatasync", "early-acknowledgement")
+
+
+def main() -> int:
+    """Run one of the proofs; the status is 1 if something was lost, damaged or silently wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.durability", description=__doc__)
+    parsers = parser.add_subparsers(required=True)
+    _add_crash(parsers.add_parser("crash", help="crashes of the machine at any moment"))
+    for one in parsers.choices.values():
+        one.add_argument("--seed", type=int, default=1)
+        one.add_argument(
+            "--json", action="store_true", help="nothing but one line of JSON on standard output"
+        )
+    options = parser.parse_args()
+    began = time.monotonic()
+    result = options.run(options)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    print(
+        json.dumps(result) if options.json else "\n".join(f"{key}: {value}" for key, value in result.items())
+    )
+    return 0 if result["ok"] else 1
+
+
+def _add_crash(parser: argparse.ArgumentParser) -> None:
+    parser.description = crash.__doc__
+    parser.add_argument("--states", type=int, default=20_000)
+    parser.add_argument(
+        "--of", choices=("node", "log"), default="node", help="a whole cluster, or a log store alone"
+    )
+    parser.add_argument("--plant", choices=PLANTS, default="none", help="break it: then it must fail")
+    parser.set_defaults(run=_crash)
+
+
+def _crash(options: argparse.Namespace) -> dict[str, object]:
+    total = Report()
+    for number in range(-(-options.states // PER_SEED)):
+        count = min(PER_SEED, options.states - total.states)
+        with tempfile.TemporaryDirectory(prefix="crash-") as work:
+            total.add(_checker(options, options.seed + number)(Path(work), count))
+        print(
+            f"{total.states} states: {total.lost} lost, {total.corrupt} corrupt", file=sys.stderr, flush=True
+        )
+    return total.as_dict()
+
+
+def _checker(options: argparse.Namespace, seed: int) -> Callable[[Path, int], Report]:
+    change = without_fdatasync if options.plant == "no-fdatasync" else list
+    if options.of == "log":
+        return log_crash.Check(seed, change).run
+    return crash.Check(seed, change, eager=options.plant == "early-acknowledgement").run
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

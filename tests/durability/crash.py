@@ -1,0 +1,100 @@
+"""Crashes of a machine that runs a whole cluster: what is left must be what was acknowledged and promised."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .disk import Image, put_image, states
+from .facts import TOLD, Facts, Reader
+from .judging import judge, judge_alive, verify_whole
+from .recording import Operation, build_recorder, record
+from .report import Change, Report
+
+LIVES = 4
+"""Recordings made one from a crash state of the other: a crash during recovery is a crash like any other."""
+ALIVE_EVERY = 100
+VERIFIED_EVERY = 20
+
+
+@dataclass
+class Recording:
+    """A life: where it began, and what was done."""
+
+    image: Image
+    facts: Facts
+    operations: Sequence[Operation]
+
+
+def make_recording(
+    library: Path, path: Path, seed: int, image: Image, facts: Facts, *, eager: bool = False
+) -> Recording:
+    """Have a cluster live on from a crash state; `eager`: it acknowledges what is not durable."""
+    put_image(image, path)
+    known = path.with_name(path.name + ".known")
+    known.write_text("".join(json.dumps(line) + "\n" for line in facts.lines()))
+    arguments = [str(seed), str(known), *(["--eager"] if eager else [])]
+    return Recording(image, facts, record(library, path, "tests.durability.life", arguments))
+
+
+class Check:
+    """Checks the crash states of one seed."""
+
+    def __init__(self, seed: int, change: Change = list, *, eager: bool = False) -> None:
+        self.report = Report(isolated=change is not list)
+        self._seed = seed
+        self._change = change
+        self._eager = eager
+        self._draw = random.Random(seed)
+
+    def run(self, work: Path, count: int, lives: int = LIVES) -> Report:
+        """`count` states, of some lives."""
+        library = build_recorder(work)
+        image: Image = {}
+        facts = Facts()
+        for number in range(lives):
+            seed = self._seed * LIVES + number
+            recording = make_recording(library, work / f"life{number}", seed, image, facts, eager=self._eager)
+            share = count * (number + 1) // lives - self.report.states
+            image, facts = self.check(recording, share, f"seed {self._seed}, life {number}")
+        return self.report
+
+    def check(self, recording: Recording, count: int, where: str) -> tuple[Image, Facts]:
+        """Check states of one recording; returns a late one to live on from, or its beginning."""
+        operations = self._change(recording.operations)
+        self.report.operations += len(operations)
+        reader = Reader(recording.facts.copy())
+        begin = self._draw.randrange(count // 2, count) if count > 1 else 0
+        done, onward = 0, None
+        for number, (prefix, left) in enumerate(states(recording.image, operations, count, self._draw)):
+            _read(reader, operations[done:prefix])
+            done = prefix
+            left.pop(TOLD, None)
+            whole = self._judge(left, reader.facts, f"{where}, operation {prefix}, state {number}")
+            if whole and onward is None and number >= begin:
+                onward = left, reader.facts.copy()
+        _read(reader, operations[done:])
+        self.report.seen |= reader.facts.seen
+        return onward or (recording.image, recording.facts)
+
+    def _judge(self, left: Image, facts: Facts, where: str) -> bool:
+        number = self.report.states + 1
+        verified, alive = number % VERIFIED_EVERY == 0, number % ALIVE_EVERY == 0
+
+        def look(path: Path) -> bool:
+            if verified:
+                verify_whole(path)
+            (judge_alive if alive else judge)(path, facts)
+            return True
+
+        self.report.verified += verified
+        self.report.alive += alive
+        return self.report.judge(left, where, look) is not None
+
+
+def _read(reader: Reader, operations: Sequence[Operation]) -> None:
+    """Take what was told between two crashes."""
+    for one in operations:
+        if one.kind == "W" and one.name == TOLD:
+            reader.take(one.data)

@@ -1,0 +1,110 @@
+"""What a crash of the machine leaves of a cluster is what it promised; and the check would see it if not."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from .crash import Check, make_recording
+from .disk import Disk, put_image, read_image
+from .facts import Facts
+from .recording import build_recorder, parse, run_recorded, without_fdatasync
+
+REPLAY = "python -m tests.durability crash --seed {} --states {}"
+
+
+def test_a_crash_at_any_moment_loses_nothing(tmp_path: Path):
+    report = Check(seed := 21).run(tmp_path, 120, lives=2)
+    assert report.ok, f"{report.as_dict()}\n{REPLAY.format(seed, report.states)}"
+    assert (report.states, report.alive, report.verified) == (120, 1, 6)
+    assert report.salvaged > 30
+    assert report.seen >= {"snapshot", "install", "truncation", "collection with 3 in flight"}
+
+
+def test_a_state_store_is_there_once_it_was_opened(tmp_path: Path):
+    """LMDB flushes what is in its file, and not the name of the file."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    program = (
+        "import os, sys; from multiraft.engine.statemachine.lmdb_store import LmdbStateStore\n"
+        "LmdbStateStore.open(sys.argv[1]); os._exit(0)"
+    )
+    done, record = run_recorded(build_recorder(tmp_path), folder, ["-c", program, str(folder)])
+    assert done.returncode == 0, done.stderr
+    disk = Disk({})
+    for operation in parse(record.read_bytes()):
+        disk.apply(operation)
+    for seed in range(20):
+        put_image(disk.crashed(random.Random(seed)), tmp_path / f"crashed-{seed}")
+        assert read_image(tmp_path / f"crashed-{seed}") == read_image(folder)
+
+
+def test_a_build_without_fdatasync_is_found_out(tmp_path: Path):
+    report = Check(22, without_fdatasync).run(tmp_path, 40, lives=1)
+    assert report.lost + report.corrupt > 10
+
+
+def test_a_build_that_acknowledges_before_its_commit_is_found_out(tmp_path: Path):
+    report = Check(23, eager=True).run(tmp_path, 60, lives=1)
+    assert report.lost > 0, report.as_dict()
+
+
+def test_the_record_of_a_cluster_is_complete(tmp_path: Path):
+    """Carried out again it makes the very files that are there, and no file is left out."""
+    recording = make_recording(build_recorder(tmp_path), tmp_path / "life", 24, {}, Facts())
+    disk = Disk({})
+    for operation in recording.operations:
+        disk.apply(operation)
+    there = read_image(tmp_path / "life")
+    assert disk.files() == there
+    assert disk.crashed(random.Random(1)).keys() <= there.keys()
+    for node in (1, 2, 3):
+        wanted = {"node", "LOCK", "ballast", "index", "log/data.mdb", "state/data.mdb"}
+        assert {f"node-{node}/{name}" for name in wanted} <= there.keys()
+
+
+WAYS = {
+    "sendfile": "os.sendfile(g.fileno(), f.fileno(), 0, 3)",
+    "copy_file_range": "os.copy_file_range(f.fileno(), g.fileno(), 3)",
+    "splice": "r, w = os.pipe(); os.write(w, b'x'); os.splice(r, g.fileno(), 1)",
+    "mapping": "import mmap; mmap.mmap(g.fileno(), 3)",
+    "truncate": "os.truncate(d + '/g', 1)",
+    "hard link": "os.link(d + '/f', d + '/h')",
+    "symbolic link": "os.symlink(d + '/f', d + '/h')",
+    "sync": "os.sync()",
+    "removed directory": "os.mkdir(d + '/h'); os.rmdir(d + '/h')",
+    "rename across directories": "os.mkdir(d + '/h'); os.rename(d + '/f', d + '/h/f')",
+    "unknown call": "import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)",  # io_uring_setup
+    "other program": "os.execv('/bin/true', ['true'])",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_recorder_does_not_know_ends_the_process(tmp_path: Path, way: str):
+    """Whoever makes the call: the kernel asks the recorder, not the library that the call comes from."""
+    library = build_recorder(tmp_path)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    prepare = "import os, sys; d = sys.argv[1]; f = open(d + '/f', 'w+b', 0); g = open(d + '/g', 'w+b', 0)"
+    command = ["-c", f"{prepare}; f.write(b'abc'); g.write(b'abc')\n{WAYS[way]}", str(folder)]
+    done, _ = run_recorded(library, folder, command)
+    assert (done.returncode, done.stderr.startswith("record: ")) == (99, True), done
+
+
+def test_the_recorder_sees_writes_that_pass_by_the_c_library(tmp_path: Path):
+    """A system call made directly, and one from within the C library."""
+    library = build_recorder(tmp_path)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    program = (
+        "import ctypes, os, sys; c = ctypes.CDLL(None); c.fopen.restype = ctypes.c_void_p\n"
+        "f = ctypes.c_void_p(c.fopen(os.fsencode(sys.argv[1] + '/f'), b'w'))\n"
+        "c.fputs(b'by stdio', f); c.fclose(f)\n"
+        "g = os.open(sys.argv[1] + '/g', os.O_WRONLY | os.O_CREAT)\n"
+        "import platform; c.syscall({'x86_64': 1, 'aarch64': 64}[platform.machine()], g, b'directly', 8)"
+    )
+    done, record = run_recorded(library, folder, ["-c", program, str(folder)])
+    assert done.returncode == 0, done
+    content = record.read_bytes()
+    assert b"fby stdio" in content
+    assert b"gdirectly" in content
