@@ -106,7 +106,11 @@ class Rows:
 
 
 class LogView:
-    """One replica's log as the index knows it; that of a replica that was removed is empty for good."""
+    """One replica's log as the index knows it; that of a replica that was removed is empty for good.
+
+    What is asked for most looks by itself whether the replica is removed: a property costs as much as the
+    answer.
+    """
 
     __slots__ = ("_alive", "_head", "_index", "_life", "place")
 
@@ -138,13 +142,13 @@ class LogView:
     @property
     def first_index(self) -> int:
         """Index of the first entry that is present, or would be."""
-        first: int = 2 if self.removed else self._head.point_index + 1
+        first: int = self._head.point_index + 1 if self._alive[0] == self._life else 2
         return first
 
     @property
     def last_index(self) -> int:
         """Index of the last entry; first_index - 1 if there is none."""
-        last: int = 1 if self.removed else self._head.last_index
+        last: int = self._head.last_index if self._alive[0] == self._life else 1
         return last
 
     @property
@@ -155,7 +159,8 @@ class LogView:
 
     def term(self, index: int) -> int:
         """Term at `index`; 0 before the point and behind the last entry."""
-        return 0 if self.removed else lib.mr_logindex_term(self._index, self.place, index)
+        alive = self._alive[0] == self._life
+        return lib.mr_logindex_term(self._index, self.place, index) if alive else 0
 
     def spans(self, low: int, high: int) -> Iterator[Span]:
         """Where the entries in [low, high), which are present, stand, ascending."""

@@ -62,15 +62,15 @@ class RaftLog:
     def term(self, index: int) -> int:
         """Term at `index`, in [first_index - 1, last_index]. Raises `Compacted`, `Unavailable`."""
         unstable = self.unstable
+        if index < unstable.offset and unstable.snapshot is None:  # the common case: it is stable
+            return self.storage.term(index)
         term = unstable.term(index)
         if term is not None:
             return term
         # The storage may still hold what the unstable part replaces: a longer log, or what a snapshot covers.
         if index >= unstable.offset:
             raise Unavailable(index, self.last_index())
-        if unstable.snapshot is not None:
-            raise Compacted(index, self.first_index())
-        return self.storage.term(index)
+        raise Compacted(index, self.first_index())
 
     def term_or_zero(self, index: int) -> int:
         """Term at `index`, or 0 where it is not known."""

@@ -9,11 +9,10 @@ it runs ever again, and what its coroutines do while they are thrown away reache
 import asyncio
 import random
 import sys
-from asyncio import events
+from asyncio.events import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import Any
 
@@ -40,8 +39,9 @@ class World:
 
     def at(self, when: float, call: Callable[..., object], *arguments: object) -> Event:
         """Have something happen at a time; now, if that is past."""
-        self._number += 1
-        event = [max(when, self.now), self._number, call, arguments]
+        now = self.now
+        number = self._number = self._number + 1
+        event = [when if when > now else now, number, call, arguments]  # noqa: FURB136 # max() costs more
         heappush(self._events, event)
         return event
 
@@ -72,9 +72,9 @@ class World:
         Raises:
             BaseException: what a part of the world has failed with.
         """
-        events_, most = self._events, self._most_steps
-        while events_ and events_[0][0] <= until:
-            when, _, call, arguments = heappop(events_)
+        heap, most = self._events, self._most_steps
+        while heap and heap[0][0] <= until:
+            when, _, call, arguments = heappop(heap)
             if call is None:
                 continue
             self.now = when
@@ -91,14 +91,16 @@ class World:
 
 
 class Handle:
-    """A callback that was asked for: as much of asyncio's handles as a node uses, and nothing slower."""
+    """A callback that was asked for: as much of asyncio's handles as a node uses, and nothing slower.
 
-    __slots__ = ("args", "call", "context")
+    There are no context variables in a node, so nobody keeps a context for it.
+    """
 
-    def __init__(self, call: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> None:
+    __slots__ = ("args", "call")
+
+    def __init__(self, call: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.call: Callable[..., object] | None = call
         self.args = args
-        self.context = copy_context() if context is None else context
 
     def cancel(self) -> None:
         """It is not called; a timer stays in the heap until its time has come."""
@@ -171,10 +173,6 @@ class NodeLoop:
         self._timers.clear()
         self._rearm()
 
-    def external(self, callback: Callable[..., object], *args: object) -> None:
-        """What a thread, a disk or a socket of the process reports."""
-        self.call_soon(callback, *args)
-
     # -- passes ----------------------------------------------------------------------------------
 
     def _rearm(self) -> None:
@@ -192,36 +190,42 @@ class NodeLoop:
             self._arm(self._since + (self._timers[0][0] - self._clock) / self._rate)
 
     def _arm(self, when: float) -> None:
-        when = max(when, self._free_at)
-        if self._armed is not None:
-            if self._armed[0] <= when:
+        """Have the next pass happen then, or when the process is free again; an earlier one stands."""
+        if when < self._free_at:  # noqa: PLR1730 # max() costs more
+            when = self._free_at
+        armed = self._armed
+        if armed is not None:
+            if armed[0] <= when:
                 return
-            self.world.cancel(self._armed)
+            armed[2] = None
         self._armed = self.world.at(when, self._pass)
 
     def _pass(self) -> None:
         self._armed = None
         ready, timers = self._ready, self._timers
-        now = self.time() + 1e-9
-        while timers and timers[0][0] <= now:
-            handle = heappop(timers)[2]
-            if handle.call is not None:
-                ready.append(handle)
+        if timers:
+            now = self.time() + 1e-9
+            while timers and timers[0][0] <= now:
+                handle = heappop(timers)[2]
+                if handle.call is not None:
+                    ready.append(handle)
         self._running = True
-        events._set_running_loop(self)
+        _set_running_loop(self)
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
                 if handle.call is not None:
-                    handle.context.run(handle.call, *handle.args)
-                if self.dead:
-                    break
+                    handle.call(*handle.args)
+                    if self.dead:
+                        break
         except Exception as error:  # noqa: BLE001 - a callback of the process may not raise, whatever it is
             self.call_exception_handler({"message": "a callback has failed", "exception": error})
         finally:
-            events._set_running_loop(None)
+            _set_running_loop(None)
             self._running = False
-        self._free_at = max(self._free_at, self.world.now + self.pass_cost)
+        free_at = self.world.now + self.pass_cost
+        if free_at > self._free_at:  # noqa: PLR1730 # max() costs more
+            self._free_at = free_at
         self._arm_next()
 
     # -- what the process asks -------------------------------------------------------------------
@@ -230,7 +234,7 @@ class NodeLoop:
         return self._clock + (self.world.now - self._since) * self._rate
 
     def call_soon(self, callback, *args, context=None) -> Handle:
-        handle = Handle(callback, args, context)
+        handle = Handle(callback, args)
         if not self.dead:
             self._ready.append(handle)
             if not self._running:
@@ -238,12 +242,14 @@ class NodeLoop:
         return handle
 
     call_soon_threadsafe = call_soon
+    external = call_soon
+    """What a thread, a disk or a socket of the process reports."""
 
     def call_later(self, delay, callback, *args, context=None) -> Handle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(self, when, callback, *args, context=None) -> Handle:
-        handle = Handle(callback, args, context)
+        handle = Handle(callback, args)
         if not self.dead:
             self._number += 1
             heappush(self._timers, (when, self._number, handle))

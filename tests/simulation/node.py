@@ -7,6 +7,7 @@ from typing import Any
 from multiraft.engine.config import EngineConfig
 from multiraft.engine.errors import Error
 from multiraft.engine.node import Node
+from multiraft.engine.outbox import OutFrame
 from multiraft.engine.transport.hello import Hello
 from multiraft.engine.transport.tcp import TcpOptions, TcpTransport
 from multiraft.engine.turn import Effects, Inputs
@@ -184,30 +185,42 @@ class Process:
         active = Recorder()
         active.update(node._active)
         node._active = node._delivery._active = node._intake._active = active
-        turn, host = node.turn, self.assembly.host
-        world, watch, trace, node_id = self.world, self.watch, self.trace, self.node_id
+        turn, world = node.turn, self.world
 
         def watched_turn(now: float, inputs: Inputs) -> Effects:
-            world.check(watch.passed, world.now)
+            world.check(self.watch.passed, world.now)
             try:
                 effects = turn(now, inputs)
             except Exception as error:
                 world.fail(error)
                 raise
-            for frame in effects.frames:
-                trace.frame(world.now, node_id, frame)
-                for row in rows_of(frame):
-                    if row.kind not in UNWATCHED:
-                        world.check(watch.sent, node_id, frame.node, row.group, row.message)
-            for frame in self.strays.beside(node, effects.frames):
-                trace.note(world.now, node_id, "strays", "")
-                trace.frame(world.now, node_id, frame)
-                effects.frames.append(frame)
-            touched = active.take()
-            self.tally.turned(node, touched)
-            world.check(watch.turned, node_id, node, touched)
-            world.check(watch.queued, node_id, host.queued_bytes, host.waiting, node.config.request_bytes)
+            if effects.frames or self.strays.echo:
+                self._look_at_frames(node, effects.frames)
+            world.check(self._look_after_turn, node, active.take())
             return effects
 
         node.turn = watched_turn  # type: ignore[method-assign] # it is watched
-        world.check(watch.started, node_id, node)
+        world.check(self.watch.started, self.node_id, node)
+
+    def _look_at_frames(self, node: Node, frames: list[OutFrame]) -> None:
+        """What a turn puts out is told of, and goes on its way with the strays beside it."""
+        now, trace, node_id = self.world.now, self.trace, self.node_id
+        for frame in frames:
+            trace.frame(now, node_id, frame)
+            self.world.check(self._tell_sent, frame)
+        for frame in self.strays.beside(node, frames):
+            trace.note(now, node_id, "strays", "")
+            trace.frame(now, node_id, frame)
+            frames.append(frame)
+
+    def _tell_sent(self, frame: OutFrame) -> None:
+        sent, node_id = self.watch.sent, self.node_id
+        for row in rows_of(frame):
+            if row.kind not in UNWATCHED:
+                sent(node_id, frame.node, row.group, row.message)
+
+    def _look_after_turn(self, node: Node, touched: Collection[int]) -> None:
+        host, watch, node_id = self.assembly.host, self.watch, self.node_id
+        self.tally.turned(node, touched)
+        watch.turned(node_id, node, touched)
+        watch.queued(node_id, host.queued_bytes, host.waiting, node.config.request_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from typing import Any
 
 from multiraft.engine.node import Node
@@ -44,7 +43,7 @@ class Suite(Checker):
         """By node and group the applied index seen last."""
         self._tell_applied = _caller(self._listeners("applied"))
         self._tell_installed = _caller(self._listeners("installed"))
-        self._tell_turned = _caller(self._listeners("turned"))
+        self._look_after_turn = self._listeners("turned")
         self._tell_started = _caller(self._listeners("started"))
         for hook in HOOKS:
             if hook not in {*DERIVED, "turned", "started"}:
@@ -70,7 +69,8 @@ class Suite(Checker):
                 if index != before:
                     seen[group] = index
                     self._tell_progress(node_id, replica, before)
-        self._tell_turned(node_id, node, groups)
+        for look in self._look_after_turn:  # every turn comes here: no call in between
+            look(node_id, node, groups)
 
     def _tell_progress(self, node_id: int, replica: Replica, before: int) -> None:
         """The applied index has moved: by entries, or because a snapshot's data is in place."""
@@ -101,12 +101,12 @@ def _caller(listeners: list[Callable[..., None]]) -> Callable[..., None]:
             second(*told)
 
         return tell_both
-    return partial(_tell, tuple(listeners))
 
+    def tell_all(*told: Any) -> None:
+        for listener in listeners:
+            listener(*told)
 
-def _tell(listeners: tuple[Callable[..., None], ...], *told: Any) -> None:
-    for listener in listeners:
-        listener(*told)
+    return tell_all
 
 
 def everything() -> Suite:
