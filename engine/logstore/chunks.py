@@ -19,7 +19,7 @@ can be told, and a batch put together, from the pages of a file alone (see `salv
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ...native.checksum import crc32c
@@ -69,9 +69,10 @@ def chunk_count(size: int) -> int:
     return max(1, -(-size // BODY_MAX))
 
 
-def stored_size(size: int, chunks: int) -> int:
-    """Bytes that a batch of `size` bytes in so many chunks takes, without padding."""
-    return size + chunks * HEADER_SIZE
+def stored_size(size: int, footprint: Callable[[int], int]) -> int:
+    """Bytes that a batch of `size` bytes takes; `footprint` is that of the environment."""
+    full = chunk_count(size) - 1
+    return full * footprint(VALUE_MAX) + footprint(HEADER_SIZE + size - full * BODY_MAX)
 
 
 def cut(blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0) -> list[tuple[bytes, bytes]]:

@@ -26,6 +26,8 @@ ASIDE: Final = "salvaged"
 PAGE_HEADER: Final = 16
 """Where a value begins that has pages of its own."""
 
+_LEAF_PLACE: Final = 2 + 8 + 8 + 8  # of a leaf page, for a value elsewhere: offset, node, key, page number
+
 
 class Environment(Protocol):
     """Keys and values in order, written in transactions, by one thread at a time."""
@@ -57,6 +59,10 @@ class Environment(Protocol):
     @property
     def value_min(self) -> int:
         """The least size of a value that `remains` can find."""
+        ...
+
+    def footprint(self, size: int) -> int:
+        """Bytes of the file that a value of `size` bytes takes with its key."""
         ...
 
     def reading(self) -> AbstractContextManager[Get]:
@@ -157,6 +163,11 @@ class LmdbEnvironment:
     def value_min(self) -> int:
         """See `Environment.value_min`. Values of half a page have pages of their own."""
         return self._page_size // 2
+
+    def footprint(self, size: int) -> int:
+        """See `Environment.footprint`. Whole pages, and a place in a leaf."""
+        pages = -(-(PAGE_HEADER + max(size, self.value_min)) // self._page_size)
+        return pages * self._page_size + _LEAF_PLACE
 
     def last_key(self) -> bytes | None:
         """See `Environment.last_key`."""

@@ -51,6 +51,10 @@ class MemoryEnvironment:
         """See `Environment.value_min`."""
         return 0
 
+    def footprint(self, size: int) -> int:
+        """See `Environment.footprint`."""
+        return size
+
     def last_key(self) -> bytes | None:
         """See `Environment.last_key`."""
         return next(reversed(self.values), None)

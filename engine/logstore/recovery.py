@@ -12,7 +12,7 @@ from ...native.logindex import LogIndex, Rows
 from ..errors import Corruption
 from .blob import Contents, MetaRow, decode_blob
 from .checkpoint import Mark, Unfit, load_checkpoint
-from .chunks import chunk_key, join, link, read_header, split_key, stored_size
+from .chunks import chunk_key, join, link, read_header, split_key
 from .environment import Environment
 from .metas import BadMeta, MetaKind, decode_birth, decode_members, decode_snapshot_point, encode_members
 from .opening import open_batch
@@ -128,7 +128,8 @@ def _scan(environment: Environment, found: _Found, passed: Mark | None = None) -
         if passed is not None and passed.seq == found.seq and passed.chain != found.chain:
             raise Unfit(f"batch {passed.seq} is another one")
         with _consistent(f"log batch {stored.seq}"):
-            index.recover_batch(stored.seq, len(stored.values), stored_size(len(blob), len(stored.values)))
+            space = sum(environment.footprint(len(value)) for value in stored.values)
+            index.recover_batch(stored.seq, len(stored.values), space)
             _take(index, stored.seq, blob, contents)
         progress.tell(stored.seq)
     oldest = index.oldest()

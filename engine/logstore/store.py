@@ -178,7 +178,7 @@ class LogStore:
         assert oldest is not None, "the batch being staged is there"
         blob = writer.finish(previous=self._last_staged, head=oldest.seq)
         chunks = chunk_count(len(blob))
-        self._index.measure(seq, chunks, stored_size(len(blob), chunks))
+        self._index.measure(seq, chunks, stored_size(len(blob), self._environment.footprint))
         if handed.entries:
             self._cache.add(seq, handed.entries, handed.cost)
         return StagedBatch(seq, blob, self._last_staged, handed.groups, retired)

@@ -10,6 +10,7 @@ import pytest
 
 from multiraft.engine.errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed
 from multiraft.engine.logstore import environment as module
+from multiraft.engine.logstore.chunks import chunk_key
 from multiraft.engine.logstore.environment import LmdbEnvironment
 from multiraft.engine.logstore.memory import MemoryEnvironment
 
@@ -135,3 +136,19 @@ def test_something_else_in_the_file_is_corruption(tmp_path: Path):
     (tmp_path / "data.mdb").write_bytes(b"nothing of LMDB" * 1000)
     with pytest.raises(Corruption):
         LmdbEnvironment(tmp_path, "none")
+
+
+@pytest.mark.parametrize("sizes", [[2048], [2048] * 400, [1, 4079, 4080, 4081, 65_520], [65_520] * 40])
+def test_a_footprint_is_what_the_file_has_for_a_value(tmp_path: Path, sizes: list[int]):
+    """Collection weighs it against what is alive: small batches take much more than their bytes."""
+    environment = LmdbEnvironment(tmp_path, "none")
+    wanted = [bytes(max(size, environment.value_min)) for size in sizes]
+    environment.write([], [(chunk_key(1, number), value) for number, value in enumerate(wanted)])
+    with lmdb.open(str(tmp_path / "copy"), map_size=1 << 30) as copy, copy.begin(write=True) as transaction:
+        for number, value in enumerate(wanted):
+            transaction.put(chunk_key(1, number), value, append=True)
+        tree = transaction.stat()
+    pages = tree["overflow_pages"] + tree["leaf_pages"] + tree["branch_pages"]
+    counted = sum(map(environment.footprint, sizes))
+    assert pages - 3 <= counted / tree["psize"] <= pages
+    environment.close()
