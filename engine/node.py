@@ -29,6 +29,7 @@ from .runs import Runs
 from .statemachine.store import StateStore
 from .ticker import Ticker
 from .transport.kinds import FrameKind
+from .truncations import Truncations
 from .turn import Effects, Inputs, Turn
 from .wire import read_frame
 
@@ -71,7 +72,7 @@ class Node:
         self._held = Held()
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
-        self._truncations: list[tuple[GroupWrite, Replica]] = []
+        self._truncations = Truncations(self._running)
         self.stopwatch = stopwatch
 
     def start(self, *, newborn_system: bool = False) -> None:
@@ -189,11 +190,7 @@ class Node:
         for flush in inputs.flushed:
             durable, installed = self._flusher.finish(flush)
             self._installed += installed
-            for group in durable:
-                replica = self._running.get(group)
-                write = None if replica is None or replica.installing else replica.truncation()
-                if replica is not None and write is not None:
-                    self._truncations.append((write, replica))
+            self._truncations.flushed(durable)
 
     def _bring_up_newborns(self, turn: Turn) -> None:
         """Start replicas whose births are durable; the designated ones campaign at once."""
@@ -328,7 +325,7 @@ class Node:
         if self._writer_is_busy():
             return
         births = self._births.to_write()
-        truncations, self._truncations = self._truncations, []
+        truncations = self._truncations.take()
         writes = [GroupWrite(group=b.group, replica_id=b.replica_id, birth=b) for b in births]
         for write, replica in turn.writes:
             if write.entries:
@@ -346,6 +343,8 @@ class Node:
         if births:
             self._births.written(batch.seq, births)
         turn.effects.batch = batch
+        for replica, error in self._truncations.lost(self.log.take_losses()):
+            self._delivery.fence(turn, replica, error)
 
     def _apply(self, turn: Turn) -> None:
         """Apply what is committed and durable here, then answer the reads that waited for it."""

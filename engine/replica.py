@@ -299,8 +299,19 @@ class Replica:
             keep_bytes=self._keep_bytes,
             keep_entries=self._keep_entries,
         )
-        if index is None:
+        return None if index is None else self._cut(index)
+
+    def truncation_past(self, index: int) -> GroupWrite | None:
+        """The write that drops everything up to `index` and what else is durable in the state store.
+
+        For entries that cannot be read any more. None if the state store does not hold what they led to.
+        """
+        durable = min(self._state.durable_applied(self.group), self.applied.index)
+        if index > durable or self.installing is not None:
             return None
+        return self._cut(durable)
+
+    def _cut(self, index: int) -> GroupWrite:
         self._log_size.cut(index)
         cut = (index, self._log.term(index))
         return GroupWrite(group=self.group, replica_id=self.replica_id, truncate=cut)

@@ -7,7 +7,7 @@ from struct import pack
 from typing import Final, TypeVar
 
 from ._native import ffi, lib
-from .errors import RANGE, damage, refusal
+from .errors import RANGE, Damaged, damage, refusal
 from .scratch import EntryColumns, Numbers, Output, Pool, entry_columns
 
 E = TypeVar("E")
@@ -134,3 +134,67 @@ def run_header(run: bytes) -> tuple[int, int, int]:
         return found.first_index, found.count, found.last_term
     finally:
         entry_columns.give(columns)
+
+
+def part_of_run(run: bytes, low: int, high: int) -> bytes:
+    """The run of the entries [low, high) of ``run``, as far as it is what it should be.
+
+    Nothing is checked: where lengths are damaged the result is, too, and decoding it says so.
+    """
+    first, count = int.from_bytes(run[:8], "little"), int.from_bytes(run[8:12], "little")
+    columns = run[RUN_HEADER_SIZE : RUN_HEADER_SIZE + ENTRY_OVERHEAD * count]
+    sizes = [int.from_bytes(columns[at : at + 3], "little") for at in range(8, len(columns), ENTRY_OVERHEAD)]
+    rows = slice(ENTRY_OVERHEAD * (low - first), ENTRY_OVERHEAD * (high - first))
+    at = RUN_HEADER_SIZE + len(columns) + sum(sizes[: low - first])
+    size = sum(sizes[low - first : high - first])
+    return _header(low, high - low, size) + columns[rows] + run[at : at + size]
+
+
+def mend_run(run: bytes, first: int, terms: Sequence[int]) -> tuple[bytes, list[int]]:
+    """The run of entries from `first` on, of these terms, as far as `run` still has them; which it has not.
+
+    `run` is as long as it was. An entry that is not as it was written has no payload in the result, and a
+    checksum that is wrong on purpose: who reads it is told, now and whenever the run is copied.
+    """
+    # The run may have had more entries than are wanted, or be damaged where it says how many.
+    counts = sorted({int.from_bytes(run[8:12], "little"), len(terms)})
+    return min((_mend(run, first, terms, count) for count in counts), key=lambda made: len(made[1]))
+
+
+def _mend(run: bytes, first: int, terms: Sequence[int], count: int) -> tuple[bytes, list[int]]:
+    """As `mend_run`, for a run that had `count` entries."""
+    columns, payloads, lost = [], [], []
+    at = RUN_HEADER_SIZE + ENTRY_OVERHEAD * count
+    for index, term in enumerate(terms, first):
+        place = RUN_HEADER_SIZE + ENTRY_OVERHEAD * (index - first)
+        row = run[place : place + ENTRY_OVERHEAD]
+        size = int.from_bytes(row[8:11], "little")
+        payload = run[at : at + size]
+        at += size
+        if row[:8] == pack("<Q", term) and _is_whole(_header(index, 1, size) + row + payload):
+            columns.append(row)
+            payloads.append(payload)
+        else:
+            columns.append(_lost_row(index, term))
+            lost.append(index)
+    joined = b"".join(payloads)
+    return b"".join((_header(first, len(terms), len(joined)), *columns, joined)), lost
+
+
+def _header(first: int, count: int, size: int) -> bytes:
+    return pack("<QII", first, count, size)
+
+
+def _is_whole(run: bytes) -> bool:
+    try:
+        decode_run(run, lambda *_: None)
+    except Damaged:
+        return False
+    return True
+
+
+def _lost_row(index: int, term: int) -> bytes:
+    """The row of an empty entry with every bit of its checksum turned round."""
+    (whole,) = encode_runs([[(term, index, 0, b"")]])
+    row = whole[RUN_HEADER_SIZE:]
+    return row[:-4] + bytes(~byte & 0xFF for byte in row[-4:])

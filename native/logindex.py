@@ -80,6 +80,16 @@ class Span(NamedTuple):
     length: int
 
 
+class Carried(NamedTuple):
+    """A run with live entries: of a group, from entry `first` up to `end`, at an offset in its batch."""
+
+    group: int
+    first: int
+    end: int
+    at: int
+    length: int
+
+
 class Rows:
     """A section of rows, opened. `position` tells how many have been read.
 
@@ -88,7 +98,7 @@ class Rows:
 
     __slots__ = ("_section", "count", "struct")
 
-    def __init__(self, section: bytes, base: int, count: int, *, rewritten: bool) -> None:
+    def __init__(self, section: bytes | memoryview, base: int, count: int, *, rewritten: bool) -> None:
         """`section`: its columns and bytes. `base`: where it stands in its batch. `count`: its rows."""
         self._section = ffi.from_buffer(section)  # keeps the bytes alive, as the struct points into them
         self.count = count
@@ -96,6 +106,12 @@ class Rows:
         status = lib.mr_rows_open(self._section, len(section), base, count, rewritten, self.struct)
         if status:
             raise index_refusal(status)
+
+    @property
+    def position(self) -> int:
+        """How many rows have been read."""
+        position: int = self.struct.row
+        return position
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
         """(group, offset in the batch, length) of the run of each row; length 0: it has none."""
@@ -260,6 +276,16 @@ class LogIndex:
     def batch_after(self, seq: int) -> Stored | None:
         """The batch that follows batch `seq`."""
         return self._batch(lib.mr_logindex_batch_after, seq)
+
+    def carried(self, seq: int) -> Iterator[Carried]:
+        """The live runs in batch `seq`; looks at every log. Nothing may change meanwhile."""
+        found = ffi.new("struct mr_carried *")
+        while lib.mr_logindex_carried(self._index, seq, found):
+            yield Carried(found.group, found.first, found.end, found.at, found.length)
+
+    def batch(self, seq: int) -> Stored | None:
+        """The batch of that number."""
+        return self._batch(lib.mr_logindex_batch, seq)
 
     def _batch(self, look: CData, seq: int) -> Stored | None:
         stored = self._stored

@@ -36,9 +36,21 @@ class LogRescue:
         """Nothing is rescued yet."""
         lib.mr_rescue_begin(self._rescue, self._index.handle)
 
-    def take_rows(self, seq: int, rows: Rows) -> None:
-        """Find what lives in rows of batch `seq`. Raises `Refused` for a damaged run."""
-        self._check(lib.mr_rescue_rows(self._rescue, self._index.handle, seq, rows.struct))
+    def take_rows(self, seq: int, rows: Rows, bound: int) -> bool:
+        """Find what lives in rows of batch `seq`, until `bound` live bytes have been found altogether.
+
+        Returns whether all rows were looked at. Raises `Refused` for a damaged run.
+        """
+        self._check(lib.mr_rescue_rows(self._rescue, self._index.handle, seq, rows.struct, bound))
+        return rows.position == rows.count
+
+    def take_run(self, seq: int, group: int, at: int, run: bytes) -> None:
+        """Let `run` take the place of one that stands at `at` of batch `seq` and cannot be read."""
+        self._check(lib.mr_rescue_run(self._rescue, self._index.handle, seq, group, at, run, len(run)))
+
+    def take_states(self, seq: int) -> None:
+        """Find all small states and tombstones that batch `seq` carries; looks at every log."""
+        self._check(lib.mr_rescue_states(self._rescue, self._index.handle, seq))
 
     def take_group(self, seq: int, group: int) -> None:
         """Find which small states of a group batch `seq` carries."""

@@ -2,20 +2,25 @@
 
 Batches go oldest first and only when nothing in them is alive, so that nothing older can ever come back.
 Liveness is judged by the index as of the batches handed to the writer. Everything moved keeps its origin.
+A batch that is damaged stops nothing: what can be read of it moves, and groups that lost entries are named.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...native.errors import Refused
-from ...native.logindex import LogIndex, Rows, State, Stored
+from ...native.logindex import LogIndex, State, Stored
 from ...native.logrescue import LogRescue, RescuedMeta
 from ..errors import Corruption
 from .blob import BlobWriter, MetaRow
-from .chunks import chunk_key, read_header
+from .chunks import chunk_key
 from .environment import Environment
 from .metas import MetaKind
-from .opening import open_batch, runs_of
+from .port import Loss
+from .visit import Visit
+from .wreck import Wreck
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +34,13 @@ class CollectionPolicy:
     slack: int = 8 << 20
     """... and these bytes."""
     batches: int = 12
-    """At most so many batches are deleted with one append."""
+    """At most so many batches are looked at, and deleted, with one append."""
     live_bytes: int = 96 << 10
-    """No further batch is begun when so many live bytes, or as many as are appended, have been rewritten."""
+    """No further run is moved when so many live bytes, or as many as are appended, have been."""
+    read_bytes: int = 1 << 20
+    """No further value is read when so many bytes have been."""
+    chunks: int = 256
+    """No further batch is deleted when so many values have been."""
 
     def wants(self, index: LogIndex) -> bool:
         """Whether too much of what is stored is dead."""
@@ -39,105 +48,156 @@ class CollectionPolicy:
         return totals.stored_bytes > self.factor * totals.live_bytes + self.slack
 
 
+class Collected(NamedTuple):
+    """What goes with an append."""
+
+    metas: Sequence[MetaRow] = ()
+    """To be written with it."""
+    retired: Sequence[Stored] = ()
+    """Batches to be deleted with it, oldest first."""
+    wrecks: Sequence[Wreck] = ()
+    """Those among them that could not be read: to be set aside before."""
+
+    def keys(self) -> list[bytes]:
+        """The keys of the values to be deleted."""
+        wrecked = {wreck.stored.seq: wreck.keys() for wreck in self.wrecks}
+        keys: list[bytes] = []
+        for stored in self.retired:
+            if stored.seq in wrecked:
+                keys += wrecked[stored.seq]
+            else:
+                keys += [chunk_key(stored.seq, number) for number in range(stored.chunks)]
+        return keys
+
+
 class Collector:
     """Decides how much is collected with an append, and does it."""
 
     def __init__(self, environment: Environment, index: LogIndex, policy: CollectionPolicy) -> None:
+        self.damage: Corruption | None = None
+        """Set once when the environment cannot lead to an old batch: nothing is collected from then on."""
         self._environment = environment
         self._index = index
         self._policy = policy
         self._rescue = LogRescue(index)
-        self.damage: Corruption | None = None
-        """Set once when an old batch cannot be read; nothing is collected from then on."""
+        self._visit: Visit | None = None
+        self._passed = 0
+        """The batch that was looked through last: nothing in it should be alive any more."""
+        self._damaged = 0
+        """The batch that was found damaged last."""
+        self._wrecks: dict[int, Wreck] = {}
+        """Batches whose remains were moved and that are not deleted yet, by sequence number."""
+        self._losses: list[Loss] = []
 
-    def collect(self, seq: int, blob: BlobWriter, newest: int) -> tuple[list[MetaRow], list[Stored]]:
-        """Rewrite what lives in the oldest batches up to `newest` into batch `seq` and retire them.
+    @property
+    def wanted(self) -> bool:
+        """Whether there is something to collect."""
+        return self.damage is None and self._policy.wants(self._index)
 
-        Returns META rows to add and the batches to delete. A batch is moved whole, so the bound on live
-        bytes may be passed by one batch.
+    def take_losses(self) -> list[Loss]:
+        """Entries that were found to be lost since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def collect(self, blob: BlobWriter, newest: int) -> Collected:
+        """Move what lives in the oldest batches, up to `newest`, into the one being staged; retire them.
+
+        A batch of which much is alive takes several appends.
         """
-        if self.damage is not None or not self._policy.wants(self._index):
-            return [], []
-        bound = max(self._policy.live_bytes, blob.size)
-        rescue = self._rescue
-        rescue.begin()
-        dead = 0
-        stored = self._index.oldest()
-        while stored is not None and stored.seq <= newest and dead < self._policy.batches:
-            if rescue.live_bytes >= bound or not self._examine(stored):
-                break
-            dead += 1
-            stored = self._index.batch_after(stored.seq)
+        if not self.wanted:
+            return Collected()
+        self._rescue.begin()
+        self._look(max(self._policy.live_bytes, blob.size), newest)
         metas = self._rewrite(blob)
-        return metas, [self._index.retire(seq) for _ in range(dead)]
+        retired = self._retire(newest)
+        wrecks = [self._wrecks[stored.seq] for stored in retired if stored.seq in self._wrecks]
+        return Collected(metas, retired, wrecks)
 
-    def holders(self, batches: int) -> list[int]:
-        """Groups whose oldest entries are in the oldest batches, so many of them; the most bytes first.
+    def committed(self, collected: Collected) -> None:
+        """The append is durable."""
+        for wreck in collected.wrecks:
+            del self._wrecks[wreck.stored.seq]
 
-        To compact these spares collection the rewriting. A batch that cannot be read is left out.
-        """
-        held: dict[int, int] = {}
+    def rolled_back(self) -> None:
+        """Appends never were: what they moved is where it was."""
+        self._visit = None
+        self._passed = 0
+
+    # -- finding what is alive -------------------------------------------------------------------
+
+    def _look(self, bound: int, newest: int) -> None:
+        """Find what is alive, batch by batch, within the bounds of one append."""
+        room = self._policy.read_bytes
         stored = self._index.oldest()
-        for _ in range(batches):
-            if stored is None:
-                break
+        for _ in range(self._policy.batches):
+            if stored is None or stored.seq > newest:
+                return
             if stored.live:
-                for group, length in self._runs_held(stored):
-                    held[group] = held.get(group, 0) + length
+                if self._rescue.live_bytes >= bound or room <= 0:
+                    return
+                if stored.seq in (self._damaged, self._passed):
+                    self._salvage(stored)
+                    return
+                visit = self._visit_to(stored)
+                room -= stored.size
+                if not self._look_through(visit, bound):
+                    return
             stored = self._index.batch_after(stored.seq)
-        return sorted(held, key=lambda group: (-held[group], group))
 
-    def _runs_held(self, stored: Stored) -> list[tuple[int, int]]:
-        """(group, bytes) of each run in a batch that is a log's oldest."""
+    def _visit_to(self, stored: Stored) -> Visit:
+        if self._visit is None or self._visit.stored.seq != stored.seq:
+            self._visit = Visit(self._environment, stored)
+        return self._visit
+
+    def _look_through(self, visit: Visit, bound: int) -> bool:
+        """Look on in a batch; whether everything alive in it has been found now."""
         try:
-            blob, contents = open_batch(stored.seq, self._values(stored))
-            runs = [run for section in contents.sections for run in runs_of(blob, section)]
-        except (Corruption, Refused):
-            return []
-        return [(group, length) for group, at, length in runs if self._is_oldest(stored.seq, group, at)]
-
-    def _is_oldest(self, seq: int, group: int, at: int) -> bool:
-        log = self._index.log(group)
-        if log is None or log.last_index < log.first_index:
-            return False
-        span = next(log.spans(log.first_index, log.first_index + 1))
-        return (span.carrier, span.at) == (seq, at)
-
-    def _examine(self, stored: Stored) -> bool:
-        """Find what lives in a batch; False if the batch is damaged, and then nothing of it is taken."""
-        if stored.live == 0:
-            return True
-        try:
-            self._find_live(stored)
+            visit.read(self._policy.read_bytes)
+            done = visit.is_read and visit.look(self._rescue, bound)
         except (Corruption, Refused) as error:
             self._rescue.drop()
-            self.damage = error if isinstance(error, Corruption) else Corruption(str(error))
-            logger.error("log collection stops at batch %d: %s", stored.seq, error)  # noqa: TRY400 - no bug of ours to trace
+            self._visit = None
+            self._damaged = visit.stored.seq
+            logger.error("log batch %d is damaged: %s", visit.stored.seq, error)  # noqa: TRY400 - no bug of ours to trace
             return False
         self._rescue.keep()
-        return True
+        if done:
+            self._visit = None
+            self._passed = visit.stored.seq
+        return done
 
-    def _find_live(self, stored: Stored) -> None:
-        blob, contents = open_batch(stored.seq, self._values(stored))
-        rescue, seq = self._rescue, stored.seq
-        for section in contents.sections:
-            part = blob[section.at : section.at + section.size]
-            rescue.take_rows(seq, Rows(part, section.at, section.rows, rewritten=section.rewritten))
-        for group in sorted({meta.group for meta in contents.metas}):
-            rescue.take_group(seq, group)
-        for group in sorted({meta.group for meta in contents.metas if meta.kind is MetaKind.TOMBSTONE}):
-            rescue.take_tombstone(seq, group)
+    def _salvage(self, stored: Stored) -> None:
+        """Find what is alive in a batch that cannot be read."""
+        if self._rescue.live_bytes:
+            return  # in a rescue of its own, so that nothing is found twice
+        try:
+            wreck = Wreck(self._environment, stored)
+        except Corruption as error:
+            self.damage = error
+            logger.error("log collection stops at batch %d: %s", stored.seq, error)  # noqa: TRY400 - no bug of ours to trace
+            return
+        losses = wreck.move(self._index, self._rescue)
+        self._rescue.keep()
+        self._wrecks[stored.seq] = wreck
+        self._losses += losses
+        for loss in losses:
+            lost = f"entries {loss.first} to {loss.last} of group {loss.group}"
+            logger.error("log batch %d: lost: %s", stored.seq, lost)
 
-    def _values(self, stored: Stored) -> list[bytes]:
-        values = []
-        with self._environment.reading() as get:
-            for number in range(stored.chunks):
-                value = get(chunk_key(stored.seq, number))
-                if value is None:
-                    raise Corruption(f"chunk {number} of log batch {stored.seq} is missing")
-                read_header(value, stored.seq, number)
-                values.append(bytes(value))
-        return values
+    # -- moving it -------------------------------------------------------------------------------
+
+    def _retire(self, newest: int) -> list[Stored]:
+        """Take the oldest batches out of the index as long as nothing in them is alive."""
+        retired: list[Stored] = []
+        chunks = 0
+        oldest = self._index.oldest()
+        while oldest is not None and oldest.seq <= newest and not oldest.live:
+            if len(retired) == self._policy.batches or chunks >= self._policy.chunks:
+                break
+            retired.append(self._index.retire(oldest.seq))
+            chunks += oldest.chunks
+            oldest = self._index.oldest()
+        return retired
 
     def _rewrite(self, blob: BlobWriter) -> list[MetaRow]:
         """Write what was rescued into the batch and point the index at it; returns META rows to add."""

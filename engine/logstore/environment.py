@@ -1,6 +1,7 @@
 """Where batches are kept: the port to an ordered store of values, and the real one on LMDB."""
 
 import errno
+import logging
 import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +18,16 @@ from .chunks import VALUE_MAX, Buffer
 from .files import replace_file
 from .metapages import prepare
 
+logger = logging.getLogger(__name__)
+
 Get = Callable[[bytes], Buffer | None]
 
 MAP_SIZE: Final = 1 << 40
 ASIDE: Final = "salvaged"
 """A batch that was not in the tree, while it is written again."""
+
+DAMAGED: Final = "damaged-"
+"""Batches that collection could not read, each in a file with its sequence number."""
 
 PAGE_HEADER: Final = 16
 """Where a value begins that has pages of its own."""
@@ -35,13 +41,20 @@ class Environment(Protocol):
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """Delete and add in one transaction, durable on return: in the tree, or among what `remains`.
 
-        Added keys are above all that exist.
+        Added keys are above all that exist. Of what is deleted nothing is needed: a key that is lost already
+        is passed over.
 
-        Raises `DiskFull`, `StorageFailed`, and `Corruption` if a key to delete or to add does not fit.
+        Raises `DiskFull`, `StorageFailed`, and `Corruption` if a key to add does not fit.
         """
 
     def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """As `write`, for what `remains` has given: a crash at any moment leaves it to be found."""
+
+    def set_aside(self, seq: int, values: Sequence[bytes]) -> None:
+        """Keep the values of a batch that is damaged, durably, for whoever looks for what is lost.
+
+        Raises `DiskFull`, `StorageFailed`.
+        """
 
     def sync(self) -> None:
         """Flush what makes the newest transaction visible; without it a crash may hide that one.
@@ -132,7 +145,7 @@ class LmdbEnvironment:
         with typed_errors(), self._env.begin(write=True) as transaction:
             for key in dropped:
                 if not transaction.delete(key):
-                    raise Corruption(f"the log has lost its key {key.hex()}")
+                    logger.error("%s: key %s, to be deleted, had been lost already", self._path, key.hex())
             for key, value in added:
                 # A key that does not ascend is not stored, and only the result says so.
                 if not transaction.put(key, value, append=True):
@@ -146,6 +159,11 @@ class LmdbEnvironment:
         self.write(dropped, added)
         self.sync()
         aside.unlink()
+
+    def set_aside(self, seq: int, values: Sequence[bytes]) -> None:
+        """See `Environment.set_aside`. In a file of its own, as they stood in pages."""
+        with typed_errors():
+            replace_file(self._path / f"{DAMAGED}{seq}", _as_pages(values, self._page_size))
 
     def sync(self) -> None:
         """See `Environment.sync`."""

@@ -16,6 +16,8 @@ class MemoryEnvironment:
     def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
         """Begin with a copy of these values."""
         self.values = dict(sorted((values or {}).items()))
+        self.aside: dict[int, list[bytes]] = {}
+        """Batches that were set aside."""
         self.before_write: Callable[[], None] | None = None
         """Called before each transaction; what it raises is what the transaction fails with."""
 
@@ -23,21 +25,22 @@ class MemoryEnvironment:
         """See `Environment.write`."""
         if self.before_write is not None:
             self.before_write()
-        missing = [key for key in dropped if key not in self.values]
-        if missing:
-            raise Corruption(f"the log has lost its key {missing[0].hex()}")
         last = next(reversed(self.values), b"")
         for key, _ in added:
             if key <= last:
                 raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
             last = key
         for key in dropped:
-            del self.values[key]
+            self.values.pop(key, None)
         self.values.update(added)
 
     def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """See `Environment.write_again`."""
         self.write(dropped, added)
+
+    def set_aside(self, seq: int, values: Sequence[bytes]) -> None:
+        """See `Environment.set_aside`."""
+        self.aside[seq] = list(values)
 
     def sync(self) -> None:
         """See `Environment.sync`: a crash takes nothing that was written."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ...raft.entry import Entry
 from ...raft.state import ConfState, HardState, Snapshot
@@ -58,6 +58,14 @@ class GroupWrite:
     """The replica begins to exist. A group has one replica here at a time."""
     tombstone: bool = False
     """The replica is removed, with all that was kept for it; nothing else may be in this write."""
+
+
+class Loss(NamedTuple):
+    """Entries of a group that cannot be read any more: the first of them and the last."""
+
+    group: int
+    first: int
+    last: int
 
 
 class Batch(Protocol):
@@ -143,6 +151,20 @@ class LogStore(Protocol[B]):
 
     def group(self, group: int) -> GroupLog:
         """The log of a group's replica. Raises `KeyError` if there is none."""
+        ...
+
+    def holders(self, batches: int) -> Mapping[int, int]:
+        """Groups whose oldest entries are in the oldest batches, so many of them: their bytes there.
+
+        The most bytes first. Compacted, they spare collection the rewriting.
+        """
+        ...
+
+    def take_losses(self) -> Sequence[Loss]:
+        """Entries that collection has found unreadable since the last call; reading them raises `Corruption`.
+
+        Of one group there may be several, and what lies between the ends of one may be sound.
+        """
         ...
 
     def stage(self, writes: Sequence[GroupWrite]) -> B:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from ...native.entries import decode_run
+from ...native.entries import decode_run, part_of_run
 from ...native.errors import Damaged
 from ...native.logindex import LogView, Span
 from ...raft.entry import Entry, EntryType, limit_size, payload_sizes
@@ -55,23 +55,32 @@ class Reader:
     def _span(self, group: int, span: Span) -> Sequence[Entry]:
         entries = self._cache.get(span.carrier, group, span.first)
         if entries is None:
-            entries = self._decode(group, span)
+            return self._decode(group, span)
         start = span.low - span.first
         if start == 0 and span.high - span.first == len(entries):
             return entries
         return entries[start : span.high - span.first]
 
     def _decode(self, group: int, span: Span) -> Sequence[Entry]:
+        """The entries of a span, from its run. Others of the run may be damaged: these need not be."""
         try:
-            entries = decode_run(self._run(span), _make_entry)
+            run = self._run(span)
+            try:
+                entries = decode_run(run, _make_entry)
+            except Damaged:
+                entries = decode_run(part_of_run(run, span.low, span.high), _make_entry)
+                start = 0
+            else:
+                start = span.low - span.first
         except Damaged as error:
             index = error.index if span.low <= error.index < span.high else span.low
             raise Corruption(f"group {group}: {error}", group, index) from error
         except Corruption as error:
             raise Corruption(f"group {group}: {error}", group, span.low) from error
-        if not entries or entries[0].index != span.first or entries[-1].index < span.high - 1:
+        found = entries[start : start + span.high - span.low]
+        if not found or (found[0].index, found[-1].index) != (span.low, span.high - 1):
             raise Corruption(f"group {group}: other entries are stored in its place", group, span.low)
-        return entries
+        return found
 
     def _run(self, span: Span) -> bytes:
         """The bytes of a span's run, copied out."""

@@ -17,12 +17,13 @@ from .blob import BlobWriter
 from .cache import EntryCache
 from .checkpoint import Mark
 from .checkpointer import Checkpointer
-from .chunks import chunk_count, chunk_key, cut, link, stored_size
-from .collection import CollectionPolicy, Collector
+from .chunks import chunk_count, cut, link, stored_size
+from .collection import Collected, CollectionPolicy, Collector
 from .environment import Environment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
 from .handover import hand_over
-from .port import Birth, GroupWrite
+from .holders import named_holders
+from .port import Birth, GroupWrite, Loss
 from .reader import Reader
 from .recovery import recover
 from .salvage import salvage
@@ -42,17 +43,17 @@ class Usage(NamedTuple):
 class StagedBatch:
     """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
 
-    __slots__ = ("blob", "chain", "groups", "previous", "retired", "seq")
+    __slots__ = ("blob", "chain", "collected", "groups", "previous", "seq")
 
     def __init__(
-        self, seq: int, blob: bytes, previous: int, groups: Sequence[int], retired: Sequence[Stored]
+        self, seq: int, blob: bytes, previous: int, groups: Sequence[int], collected: Collected
     ) -> None:
         self.seq = seq
         self.groups = groups
         self.blob = blob
         self.previous = previous
-        self.retired = retired
-        """Batches that the same transaction deletes, oldest first."""
+        self.collected = collected
+        """What the same transaction moves and deletes."""
         self.chain = 0
         """What `chunks.link` makes of all batches up to this one; set by its commit."""
 
@@ -60,6 +61,11 @@ class StagedBatch:
     def size(self) -> int:
         """Bytes of the encoded batch."""
         return len(self.blob)
+
+    @property
+    def retired(self) -> Sequence[Stored]:
+        """Batches that the same transaction deletes, oldest first."""
+        return self.collected.retired
 
 
 class LogStore:
@@ -142,12 +148,16 @@ class LogStore:
 
     @property
     def damage(self) -> Corruption | None:
-        """Damage met by collection, which has stopped there; what is damaged says so when it is read."""
+        """Damage of the environment itself that has stopped collection."""
         return self._collector.damage
 
-    def holders(self, batches: int = 12) -> list[int]:
-        """Groups that hold the oldest data, the most bytes first: compacted, they free the oldest batches."""
-        return self._collector.holders(batches)
+    def take_losses(self) -> list[Loss]:
+        """See `port.LogStore.take_losses`."""
+        return self._collector.take_losses()
+
+    def holders(self, batches: int = 12) -> Mapping[int, int]:
+        """See `port.LogStore.holders`."""
+        return named_holders(self._environment, self._index, batches)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -161,6 +171,7 @@ class LogStore:
             batch = self._encode(seq, writes)
         except BaseException:
             self._index.undo(seq)
+            self._collector.rolled_back()
             raise
         self._next_seq += 1
         self._last_staged = seq
@@ -170,8 +181,8 @@ class LogStore:
     def _encode(self, seq: int, writes: Sequence[GroupWrite]) -> StagedBatch:
         writer = BlobWriter()
         handed = hand_over(self._index, seq, writer, writes)
-        moved, retired = self._collector.collect(seq, writer, self._finished.seq)
-        metas = handed.metas + moved
+        collected = self._collector.collect(writer, self._finished.seq)
+        metas = [*handed.metas, *collected.metas]
         if metas:
             writer.add_metas(metas)
         oldest = self._index.oldest()
@@ -181,17 +192,16 @@ class LogStore:
         self._index.measure(seq, chunks, stored_size(len(blob), self._environment.footprint))
         if handed.entries:
             self._cache.add(seq, handed.entries, handed.cost)
-        return StagedBatch(seq, blob, self._last_staged, handed.groups, retired)
+        return StagedBatch(seq, blob, self._last_staged, handed.groups, collected)
 
     def commit(self, batch: StagedBatch) -> None:
         """See `port.LogStore.commit`."""
         if batch.previous != self._last_committed:
             raise StorageFailed(f"log batch {batch.seq} follows {batch.previous}, which is not committed")
-        dropped = [
-            chunk_key(stored.seq, number) for stored in batch.retired for number in range(stored.chunks)
-        ]
+        for wreck in batch.collected.wrecks:
+            self._environment.set_aside(wreck.stored.seq, list(wreck.values.values()))
         pairs = self.encoded(batch)
-        self._environment.write(dropped, pairs)
+        self._environment.write(batch.collected.keys(), pairs)
         self._chain = link(self._chain, [value for _, value in pairs])
         batch.chain = self._chain
         self._last_committed = batch.seq
@@ -205,6 +215,7 @@ class LogStore:
         oldest, _ = self._in_flight.popitem(last=False)
         assert oldest == batch.seq, f"batch {batch.seq} is finished before batch {oldest}"
         self._index.finish(batch.seq)
+        self._collector.committed(batch.collected)
         self._finished = Mark(batch.seq, batch.chain)
         if self._checkpointer is not None:
             self._checkpointer.step(self._finished, self._last_staged)
@@ -220,6 +231,7 @@ class LogStore:
             self._index.undo(batch.seq)
             self._cache.drop(batch.seq)
             self._last_staged = batch.previous
+        self._collector.rolled_back()
 
     def resume(self) -> None:
         """Begin a new run, durably, so that nothing of a failed commit can be taken for what follows.

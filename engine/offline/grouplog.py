@@ -29,8 +29,8 @@ class GroupLog:
     """The log of one replica as the batches tell it, in their order; what is damaged is missing from it.
 
     Batches are deleted oldest first, and one only when everything alive in it has been rewritten to a later
-    one. So a rewritten run belongs into a gap between its neighbours and replaces nothing; of small states
-    the one with the later origin counts.
+    one. So a rewritten run belongs into a gap between its neighbours, or in place of what it was copied from
+    if that batch is still there; of small states the one with the later origin counts.
     """
 
     def __init__(self, group: int, replica: int) -> None:
@@ -119,13 +119,18 @@ class GroupLog:
         self._drop_cut()
 
     def rewritten(self, segment: Segment) -> bool:
-        """A run moved to a later batch. Returns whether there was a gap for it."""
+        """A run moved to a later batch. Returns whether there was a place for it."""
         place = bisect_right(self.segments, segment.first, key=attrgetter("first"))
-        before_fits = place == 0 or self.segments[place - 1].end <= segment.first
         after_fits = place == len(self.segments) or self.segments[place].first >= segment.end
-        if before_fits and after_fits:
+        if place and self.segments[place - 1].end > segment.first:
+            original = self.segments[place - 1]
+            is_copy = (max(original.first, self.first_index), original.end) == (segment.first, segment.end)
+            if is_copy:
+                self.segments[place - 1] = segment
+            return is_copy
+        if after_fits:
             self.segments.insert(place, segment)
-        return before_fits and after_fits
+        return after_fits
 
     def _drop_cut(self) -> None:
         gone = 0

@@ -83,6 +83,13 @@ class LogFile:
         """Keep in memory what a start would write."""
         self._dropped, self._added = frozenset(dropped), dict(added)
 
+    def footprint(self, size: int) -> int:
+        """See `Environment.footprint`: nobody asks how much a file takes that is not written."""
+        return size
+
+    def set_aside(self, seq: int, values: Sequence[bytes]) -> None:
+        """See `Environment.set_aside`: a file that is not written is not collected either."""
+
     @property
     def value_min(self) -> int:
         """Nothing is cut here."""

@@ -123,6 +123,26 @@ uint32_t mr_logindex_spans(const struct mr_logindex *index, uint32_t place, uint
     return found;
 }
 
+int mr_logindex_carried(const struct mr_logindex *index, uint64_t seq, struct mr_carried *found) {
+    for (; found->place < index->used_places; found->place++, found->position = 0) {
+        const struct mr_log *log = mr_log_at(index, found->place);
+        uint32_t count = mr_logindex_group(index, found->place) == 0 ? 0 : log->segments.count;
+        while (found->position < count) {
+            uint32_t position = found->position++;
+            const struct mr_segment *segment = &log->segments.items[position];
+            if (segment->carrier == seq) {
+                found->group = log->group;
+                found->first = mr_segment_first(log, position);
+                found->end = mr_segment_end(log, position);
+                found->at = segment->at;
+                found->length = segment->length;
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* ---- places ---- */
 
 struct mr_log *mr_log_of(const struct mr_logindex *index, uint64_t group, uint64_t replica, uint32_t *place) {

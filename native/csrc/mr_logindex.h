@@ -86,6 +86,21 @@ uint64_t mr_logindex_term(const struct mr_logindex *index, uint32_t place, uint6
 uint32_t mr_logindex_spans(const struct mr_logindex *index, uint32_t place, uint64_t low, uint64_t high,
                            struct mr_span *spans, uint32_t room);
 
+/* A run that has live entries and stands in the batch that was asked for. `place` and `position` say where to
+ * go on looking; both are 0 to begin with. */
+struct mr_carried {
+    uint64_t group;
+    uint64_t first; /* entry */
+    uint64_t end;   /* behind its last live entry */
+    uint64_t at;
+    uint64_t length;
+    uint32_t place;
+    uint32_t position;
+};
+
+/* Finds the next live run in batch `seq`; 0 if there is none. Looks at every log. */
+int mr_logindex_carried(const struct mr_logindex *index, uint64_t seq, struct mr_carried *found);
+
 void mr_logindex_tombstone(const struct mr_logindex *index, uint64_t group, struct mr_tombstone *found);
 void mr_logindex_tombstone_at(const struct mr_logindex *index, uint64_t number, struct mr_tombstone *found);
 

@@ -4,8 +4,9 @@
  * enough: batches are deleted oldest first, and a batch only when everything alive in it has been rewritten.
  * So what a batch cut, truncated or replaced stood in batches before it, and these are gone, or still there
  * in full and scanned before it. A rewritten run was alive when it was written; it is put between its
- * neighbours and cuts nothing. If it ever overlapped one of them the store would be inconsistent, which is
- * reported and not resolved. Of small states the one with the greater origin counts. */
+ * neighbours and cuts nothing, or takes the place of what it was copied from if that batch is still there. If
+ * it ever overlapped anything else the store would be inconsistent, which is reported and not resolved. Of
+ * small states the one with the greater origin counts. */
 #include "mr_logtable.h"
 
 /* ---- small states ---- */
@@ -178,15 +179,33 @@ static int recover_appended(struct mr_log *log, const struct mr_row *row, const 
     return status == MR_OK ? recover_terms(log, row->run, shape, follows) : status;
 }
 
+/* The run at `position` was moved, what is alive of it, before its batch could go: this is the copy, which
+ * begins behind what had been truncated. Its terms are known. Errors: MR_TWICE if it is anything else. */
+static int recover_copy(struct mr_log *log, uint32_t position, const struct mr_row *row,
+                        const struct mr_run_shape *shape, uint64_t seq) {
+    uint32_t term = mr_log_term_position(log, shape->end - 1);
+    uint64_t first = mr_segment_first(log, position);
+    if (first <= log->head.point_index) {
+        first = log->head.point_index + 1;
+    }
+    if (first != shape->first || mr_segment_end(log, position) != shape->end ||
+        log->segments.items[position].carrier >= seq || term == 0 ||
+        log->terms.items[term - 1].term != shape->last_term) {
+        return MR_TWICE;
+    }
+    mr_log_remove(log, position, 1);
+    return put_segment(log, position, row, shape, seq);
+}
+
 /* A run moved to this batch: it goes where it was and cuts nothing. */
 static int recover_rewritten(struct mr_log *log, const struct mr_row *row, const struct mr_run_shape *shape,
                              uint64_t seq) {
     uint32_t position = mr_log_position(log, shape->first);
     if (position > 0 && mr_segment_end(log, position - 1) > shape->first) {
-        return MR_TWICE;
+        return recover_copy(log, position - 1, row, shape, seq);
     }
     if (position < log->segments.count && mr_segment_first(log, position) < shape->end) {
-        return MR_TWICE;
+        return recover_copy(log, position, row, shape, seq);
     }
     int status = put_segment(log, position, row, shape, seq);
     return status == MR_OK ? recover_terms(log, row->run, shape, 0) : status;

@@ -175,9 +175,13 @@ int mr_rescue_tombstone(struct mr_rescue *rescue, const struct mr_logindex *inde
     return add_meta(rescue, meta);
 }
 
+static uint64_t live_bytes(const struct mr_rescue *rescue) {
+    return rescue->bytes.count + MR_STATE_BYTES * ((uint64_t)rescue->states.count + rescue->metas.count);
+}
+
 int mr_rescue_rows(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq,
-                   struct mr_rows *rows) {
-    while (rows->row < rows->rows) {
+                   struct mr_rows *rows, uint64_t bound) {
+    while (rows->row < rows->rows && live_bytes(rescue) < bound) {
         struct mr_row row;
         mr_rows_next(rows, &row);
         uint32_t place = mr_logindex_find(index, row.group);
@@ -188,6 +192,30 @@ int mr_rescue_rows(struct mr_rescue *rescue, const struct mr_logindex *index, ui
         if (status == MR_OK) {
             status = mr_rescue_group(rescue, index, seq, row.group);
         }
+        if (status != MR_OK) {
+            return status;
+        }
+    }
+    return MR_OK;
+}
+
+int mr_rescue_run(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq, uint64_t group,
+                  uint64_t at, const uint8_t *run, uint64_t length) {
+    uint32_t place = mr_logindex_find(index, group);
+    struct mr_row row = {.group = group, .run = run, .run_length = length, .run_at = at};
+    return place == MR_NOWHERE ? MR_OK : find_run(rescue, index, place, seq, &row);
+}
+
+int mr_rescue_states(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq) {
+    for (uint32_t place = 0; place < index->used_places; place++) {
+        uint64_t group = mr_logindex_group(index, place);
+        int status = group == 0 ? MR_OK : mr_rescue_group(rescue, index, seq, group);
+        if (status != MR_OK) {
+            return status;
+        }
+    }
+    for (uint32_t i = 0; i < index->tombstones.count; i++) {
+        int status = mr_rescue_tombstone(rescue, index, seq, index->tombstones.items[i].group);
         if (status != MR_OK) {
             return status;
         }
@@ -229,8 +257,7 @@ void mr_rescue_totals(const struct mr_rescue *rescue, struct mr_rescue_totals *t
                                         .states = rescue->states.count,
                                         .metas = rescue->metas.count,
                                         .section = layout.rows == 0 ? 0 : layout.length};
-    totals->bytes =
-        rescue->bytes.count + MR_STATE_BYTES * ((uint64_t)rescue->states.count + rescue->metas.count);
+    totals->bytes = live_bytes(rescue);
 }
 
 void mr_rescue_meta(const struct mr_rescue *rescue, uint64_t number, struct mr_rescued_meta *meta) {

@@ -34,10 +34,20 @@ void mr_rescue_free(struct mr_rescue *rescue);
 /* Begins anew, for one batch that is being staged. */
 void mr_rescue_begin(struct mr_rescue *rescue, struct mr_logindex *index);
 
-/* Finds what lives in the rows of batch `seq`; the bytes are copied.
- * Errors: a bad run (see mr_run_look), MR_LENGTH, MR_MEMORY; what was found of the batch must be dropped. */
+/* Finds what lives in the rows of batch `seq`; the bytes are copied. No further row is begun once `bound`
+ * live bytes have been found: `rows` says how far it came. Errors: a bad run (see mr_run_look), MR_LENGTH,
+ * MR_MEMORY; what was found of the batch must be dropped. */
 int mr_rescue_rows(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq,
-                   struct mr_rows *rows);
+                   struct mr_rows *rows, uint64_t bound);
+
+/* Finds what lives in a run of the group that stands at `at` of batch `seq`, which cannot be read itself:
+ * `run` takes its place and begins with the same entry. Errors: as above. */
+int mr_rescue_run(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq, uint64_t group,
+                  uint64_t at, const uint8_t *run, uint64_t length);
+
+/* Finds all small states and tombstones that batch `seq` carries, wherever in it; looks at every log.
+ * Errors: MR_MEMORY. */
+int mr_rescue_states(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq);
 
 /* Finds what lives in batch `seq` of a group named by its META rows. Errors: MR_MEMORY. */
 int mr_rescue_group(struct mr_rescue *rescue, const struct mr_logindex *index, uint64_t seq, uint64_t group);

@@ -341,7 +341,7 @@ def test_what_lives_in_an_old_batch_moves_with_its_origin():
     section = section_of([Write(7, first=2, terms=[1, 1, 2], hard=(2, 1, 3)), Write(7, cut=(2, 1))])
     rescue = LogRescue(index)
     rescue.begin()
-    rescue.take_rows(1, Rows(section, BASE, 2, rewritten=False))
+    rescue.take_rows(1, Rows(section, BASE, 2, rewritten=False), 1 << 30)
     rescue.keep()
     (meta,) = rescue.metas()
     assert (meta.group, meta.kind, meta.origin) == (7, State.BIRTH, 1)

@@ -1,5 +1,6 @@
 """Damage is reported by its type and its place, when the store is opened or when it is read; never silent."""
 
+import contextlib
 import random
 
 import pytest
@@ -8,7 +9,7 @@ from multiraft.engine.errors import Corruption, VersionMismatch
 from multiraft.engine.logstore.chunks import chunk_key, cut, join
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryEnvironment, MemoryLogStore
-from multiraft.engine.logstore.port import GroupWrite
+from multiraft.engine.logstore.port import GroupWrite, Loss
 from multiraft.raft.state import HardState
 
 from .builders import all_entries, appended, born, make_entries, put
@@ -145,20 +146,75 @@ def test_keys_that_are_not_ours_are_refused():
             store.crash()
 
 
-def test_collection_stops_at_damage_and_says_so(caplog: pytest.LogCaptureFixture):
-    store = filled(collection=CollectionPolicy(0.0, 100_000, 12, 1 << 20))
+def collected_over(store: MemoryLogStore, batches: int = 60) -> MemoryLogStore:
+    """Go on until everything that is there now has been moved or deleted."""
+    newest = put(store, appended(7, make_entries(42, 1, size=1000))).seq
+    for start in range(43, 43 + batches):
+        put(store, appended(7, make_entries(start, 1, size=1000)))
+    assert chunk_key(newest, 0) not in store.environment.values
+    return store
+
+
+EAGER = CollectionPolicy(0.0, 0, 4, 4000, 2000, 4)
+
+
+def test_collection_passes_damage_and_names_what_is_lost(caplog: pytest.LogCaptureFixture):
+    """The sections that can be read go on; the entry that cannot says so, also after a start."""
+    store = filled()
     key = chunk_key(4, 0)
     value = store.environment.values[key]
-    store.environment.values[key] = flipped(value, 8 * value.index(ENTRIES[8][12].data))
-    assert store.damage is None
-    start = 42
-    while store.damage is None and start < 400:
-        put(store, appended(7, make_entries(start, 10, size=1000)))
-        start += 10
-    assert store.damage is not None
-    assert (store.damage.group, store.damage.index) == (8, 14)
-    assert "collection stops" in caplog.text
-    assert key in store.environment.values
-    with pytest.raises(Corruption):
-        all_entries(store, 8)
-    assert all_entries(store, 7)[:40] == list(ENTRIES[7])
+    bad = flipped(value, 8 * value.index(ENTRIES[8][12].data))
+    store.environment.values[key] = bad
+    store._collector._policy = EAGER
+    collected_over(store)
+    assert store.take_losses() == [Loss(8, 14, 14)]
+    assert not store.take_losses()
+    assert "entries 14 to 14 of group 8" in caplog.text
+    assert store.environment.aside == {4: [bad]}
+    for opened in (store, store.crash()):
+        assert all_entries(opened, 7)[:40] == list(ENTRIES[7])
+        log = opened.group(8)
+        assert list(log.entries(2, 14, None)) == list(ENTRIES[8][:12])
+        assert list(log.entries(15, 42, None)) == list(ENTRIES[8][13:])
+        assert [log.term(index) for index in range(1, 42)] == [1] * 41
+        with pytest.raises(Corruption) as found:
+            log.entries(14, 16, None)
+        assert (found.value.group, found.value.index) == (8, 14)
+
+
+def test_any_damage_in_old_batches_is_passed_and_never_silent():
+    """Bits, and whole values: what is read afterwards was written, or is named. Small states stay."""
+    draw = random.Random(8)
+    for _ in range(150):
+        store = filled()
+        values = store.environment.values
+        states = {group: store.group(group).initial_state() for group in (7, 8)}
+        for key in draw.sample(sorted(values), draw.randrange(1, 3)):
+            fate = draw.choice(["bit", "bit", "gone", "other", "short"])
+            if fate == "bit":
+                values[key] = flipped(values[key], draw.randrange(8 * len(values[key])))
+            elif fate == "gone":
+                del values[key]
+            elif fate == "other":
+                values[key] = values[draw.choice(sorted(values))]
+            else:
+                values[key] = values[key][: draw.randrange(len(values[key]))]
+        store._collector._policy = EAGER
+        collected_over(store)
+        losses = store.take_losses()
+        for opened in (store, store.crash()):
+            assert {group: opened.group(group).initial_state() for group in (7, 8)} == states
+            for group in (7, 8):
+                check_but_for(opened, group, losses)
+
+
+def check_but_for(store: MemoryLogStore, group: int, losses: list[Loss]) -> None:
+    """Every entry is there or says that it is lost, and that had been said."""
+    log = store.group(group)
+    for entry in ENTRIES[group]:
+        index = entry.index
+        if any(loss.group == group and loss.first <= index <= loss.last for loss in losses):
+            with contextlib.suppress(Corruption):
+                assert list(log.entries(index, index + 1, None)) == [entry]
+        else:
+            assert list(log.entries(index, index + 1, None)) == [entry]

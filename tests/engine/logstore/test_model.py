@@ -38,10 +38,18 @@ class Failing(LmdbEnvironment):
 
 
 class StoreAgainstModel(RuleBasedStateMachine):
-    @initialize(factor=st.sampled_from([0.0, 1.5, 3.0]), cache=st.sampled_from([0, 3000, 1 << 20]))
-    def begin(self, factor: float, cache: int) -> None:
+    @initialize(
+        factor=st.sampled_from([0.0, 1.5, 3.0]),
+        cache=st.sampled_from([0, 3000, 1 << 20]),
+        live=st.sampled_from([1, 100, 1000]),
+        read=st.sampled_from([1, 70_000, 1 << 20]),
+        chunks=st.sampled_from([1, 4]),
+    )
+    def begin(self, factor: float, cache: int, live: int, read: int, chunks: int) -> None:
+        """With some bounds a batch is read, and moved, over many appends."""
         self.folder = Path(tempfile.mkdtemp())
-        self.options = {"cache_bytes": cache, "collection": CollectionPolicy(factor, 500, 3, 1000)}
+        policy = CollectionPolicy(factor, 500, 3, live, read, chunks)
+        self.options = {"cache_bytes": cache, "collection": policy}
         self.durable = Model()
         self.flying: list[tuple[StagedBatch, Model]] = []
         self.to_finish: list[StagedBatch] = []

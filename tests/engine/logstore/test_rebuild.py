@@ -46,6 +46,7 @@ class Written:
         entries: Sequence[Entry] = (),
         *,
         hard_state: HardState | None = None,
+        truncate: tuple[int, ...] = (),
         origin: int | None = None,
         metas: Sequence[MetaRow] = (),
         replica_id: int = 1,
@@ -54,9 +55,9 @@ class Written:
         self._seq += 1
         writer = BlobWriter()
         run = encode_runs([entries])[0]
-        parts = b"\1" if hard_state else b"\0"
+        parts = bytes([(1 if hard_state else 0) | (2 if truncate else 0)])
         if origin is None:
-            writer.add_rows([7], [replica_id], [run], [len(run)], parts, hard_state or (), ())
+            writer.add_rows([7], [replica_id], [run], [len(run)], parts, hard_state or (), truncate)
         else:
             writer.add_rewritten(rewritten_row(replica_id, origin, parts, run, hard_state or ()), 1)
         writer.add_metas(metas)
@@ -219,3 +220,18 @@ def test_a_truncation_that_came_late_does_not_move_the_point_back_in_recovery():
         put(store, GroupWrite(7, 1, truncate=(5, 1)))
         store = store.crash()
         assert store.group(7).first_index() == 7
+
+
+def test_a_run_moved_before_its_batch_could_go_is_taken_once():
+    """A batch moves piece by piece: what is alive of a run may be there beside the run it was copied from."""
+    written = (
+        Written().batch(metas=[BIRTH]).batch(make_entries(2, 4)).batch(make_entries(6, 1), truncate=(3, 1))
+    )
+    written.batch(make_entries(4, 2), origin=2).batch(make_entries(7, 1))
+    store = written.open()
+    assert all_entries(store, 7) == list(make_entries(4, 4))
+    store = MemoryLogStore(store.environment, collection=CollectionPolicy(0.0, 0))
+    for _ in range(8):
+        put(store)
+    assert store.usage.batches < 5, "nothing that was copied is alive in its old place"
+    assert all_entries(store.crash(), 7) == list(make_entries(4, 4))

@@ -144,6 +144,27 @@ static int change(struct mr_logindex *index, uint64_t seq, struct fuzz_input *in
     }
 }
 
+/* Finds what lives in a batch that cannot be read: each run of it is put in place of itself by the input. */
+static int find_in_wreck(const struct mr_logindex *index, uint64_t seq, struct mr_rescue *rescue,
+                         struct fuzz_input *input) {
+    struct mr_stored stored;
+    mr_logindex_batch(index, seq, &stored);
+    struct mr_carried run = {0};
+    uint64_t runs = 0;
+    int status = mr_rescue_states(rescue, index, seq);
+    while (mr_logindex_carried(index, seq, &run)) {
+        runs++;
+        REQUIRE(run.first < run.end);
+        uint64_t size = fuzz_least(fuzz_take(input, 1), input->size);
+        const uint8_t *bytes = fuzz_copy(input->data, size);
+        if (status == MR_OK) {
+            status = mr_rescue_run(rescue, index, seq, run.group, run.at, bytes, size);
+        }
+    }
+    REQUIRE(runs <= stored.live);
+    return status;
+}
+
 /* Moves what lives in the oldest batch into a new one, by a section of the input. */
 static int collect(struct mr_logindex *index, uint64_t seq, struct fuzz_input *input) {
     struct mr_stored oldest;
@@ -151,11 +172,17 @@ static int collect(struct mr_logindex *index, uint64_t seq, struct fuzz_input *i
     struct mr_rows rows;
     struct mr_rescue *rescue = mr_rescue_new();
     mr_rescue_begin(rescue, index);
-    int status = open_section(input, 64, &rows);
-    if (status == MR_OK) {
-        status = mr_rescue_rows(rescue, index, oldest.seq, &rows);
+    uint64_t bound = 64 * fuzz_take(input, 1);
+    int status = MR_OK;
+    if (bound == 0) {
+        status = find_in_wreck(index, oldest.seq, rescue, input);
+    } else {
+        status = open_section(input, 64, &rows);
+        if (status == MR_OK) {
+            status = mr_rescue_rows(rescue, index, oldest.seq, &rows, bound);
+        }
     }
-    for (uint64_t group = 1; status == MR_OK && group <= GROUPS; group++) {
+    for (uint64_t group = 1; bound > 0 && status == MR_OK && group <= GROUPS; group++) {
         status = mr_rescue_group(rescue, index, oldest.seq, group);
         REQUIRE(mr_rescue_tombstone(rescue, index, oldest.seq, group) == MR_OK);
     }
