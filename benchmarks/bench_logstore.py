@@ -1,7 +1,7 @@
 """Appending to the log: one durable batch for many groups, beside one write and one flush of a plain file.
 
 Both sides encode the same entries; the file gets the very bytes of the runs. Compare the two targets of one
-run on one machine: absolute figures are those of the disk. `log_ratio.py` alternates the two.
+run on one machine: absolute figures are those of the disk. `multiraft bench logstore` alternates the two.
 """
 
 import os

@@ -15,6 +15,8 @@ vanished is noticed.
 """
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -232,11 +234,18 @@ class _Reader:
 
 
 def _u64s(numbers: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(numbers)}Q", *numbers)
+    return _column("Q", numbers)
 
 
 def _u32s(numbers: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(numbers)}I", *numbers)
+    return _column("I", numbers)
+
+
+def _column(code: str, numbers: Sequence[int]) -> bytes:
+    column = array(code, numbers)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
 
 
 def _padded(column: bytes) -> bytes:

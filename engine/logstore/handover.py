@@ -5,21 +5,52 @@ Recovery reads the same section in the same way, so that what is known after a s
 
 from collections.abc import Sequence
 from itertools import chain
-from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from ...native.errors import Refused
 from ...native.logindex import PART_HARD_STATE, PART_TRUNCATION, LogIndex, Rows
 from ...raft.entry import Entry
 from ...raft.errors import Misuse
+from ...raft.state import HardState
 from .blob import BlobWriter, MetaRow
 from .cache import ENTRY_COST
 from .metas import MetaKind, SnapshotPoint, encode_birth, encode_members, encode_snapshot_point
 from .port import GroupWrite
 
-_columns = attrgetter(
-    "group", "replica_id", "hard_state", "entries", "run", "truncate", "birth", "snapshot_point", "tombstone"
-)
+
+class Columns(NamedTuple):
+    """The writes of a batch field by field: half the cost of a look at write after write."""
+
+    groups: list[int]
+    replicas: list[int]
+    hard_states: list[HardState | None]
+    entries: list[Sequence[Entry]]
+    runs: list[bytes]
+    truncates: list[tuple[int, int] | None]
+
+    @classmethod
+    def of(cls, writes: Sequence[GroupWrite]) -> Self:
+        """Those of the writes; their rare parts are left out."""
+        return cls(
+            [write.group for write in writes],
+            [write.replica_id for write in writes],
+            [write.hard_state for write in writes],
+            [write.entries for write in writes],
+            [write.run for write in writes],
+            [write.truncate for write in writes],
+        )
+
+    def add_to(self, blob: BlobWriter, cuts: Sequence[tuple[int, int] | None]) -> tuple[bytes, int]:
+        """Add the section of the rows, with the truncations `cuts`: its bytes, and where they stand."""
+        return blob.add_rows(
+            self.groups,
+            self.replicas,
+            self.runs,
+            list(map(len, self.runs)),
+            _parts(self.hard_states, cuts),
+            list(chain.from_iterable(filter(None, self.hard_states))),
+            list(chain.from_iterable(filter(None, cuts))),
+        )
 
 
 class Handed(NamedTuple):
@@ -37,39 +68,38 @@ def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[Grou
     """Add the section of the writes to the blob and apply it to the index. Raises `Misuse`."""
     if not writes:
         return Handed((), [], {}, 0)
-    groups, replicas, hard_states, entries, runs, truncates, births, points, tombstones = zip(
-        *map(_columns, writes), strict=True
-    )
-    appended = list(map(tuple, entries))
-    lengths = list(map(len, runs))
-    if list(map(bool, lengths)) != list(map(bool, appended)):
+    columns = Columns.of(writes)
+    appended = list(map(tuple, columns.entries))
+    full = all(appended)
+    if not (full and all(columns.runs)) and list(map(bool, columns.runs)) != list(map(bool, appended)):
         raise Misuse("a write has a run without entries, or entries without their run")
-    cuts = _cuts(index, writes, truncates, points)
-    section, base = blob.add_rows(
-        groups,
-        replicas,
-        runs,
-        lengths,
-        _parts(hard_states, cuts),
-        list(chain.from_iterable(filter(None, hard_states))),
-        list(chain.from_iterable(filter(None, cuts))),
+    rare = any(
+        [write.birth or write.snapshot_point or write.tombstone for write in writes]  # noqa: C419 - half the cost of a generator
     )
-    rows = Rows(section, base, len(writes), rewritten=False)
+    cuts = _cuts(index, writes, columns.truncates, rare=rare)
+    section, base = columns.add_to(blob, cuts)
+    metas = _take(index, seq, writes, Rows(section, base, len(writes), rewritten=False), rare=rare)
+    kept: dict[int, Sequence[Entry]] = dict(zip(columns.groups, appended, strict=True))
+    if not full:
+        kept = {group: run for group, run in zip(columns.groups, appended, strict=True) if run}
+    cost = len(section) + ENTRY_COST * sum(map(len, appended))
+    return Handed(columns.groups, metas, kept, cost)
+
+
+def _take(
+    index: LogIndex, seq: int, writes: Sequence[GroupWrite], rows: Rows, *, rare: bool
+) -> list[MetaRow]:
+    """Apply the rows, and the `rare` parts between them, to the index; returns META rows of the latter."""
     metas: list[MetaRow] = []
     try:
-        if any(births) or any(points) or any(tombstones):
-            for number, write in enumerate(writes):
-                if write.tombstone or write.birth is not None or write.snapshot_point is not None:
-                    index.append(rows, number)
-                    metas += _rare_parts(index, seq, write, number)
+        for number, write in enumerate(writes if rare else ()):
+            if write.tombstone or write.birth is not None or write.snapshot_point is not None:
+                index.append(rows, number)
+                metas += _rare_parts(index, seq, write, number)
         index.append(rows, len(writes))
     except Refused as error:
         raise Misuse(f"the log cannot take the batch: {error}") from error
-    cost = sum(lengths) + ENTRY_COST * sum(map(len, appended))
-    kept: dict[int, Sequence[Entry]] = dict(zip(groups, appended, strict=True))
-    if not all(appended):
-        kept = {group: run for group, run in zip(groups, appended, strict=True) if run}
-    return Handed(groups, metas, kept, cost)
+    return metas
 
 
 def _timely(
@@ -96,12 +126,13 @@ def _cuts(
     index: LogIndex,
     writes: Sequence[GroupWrite],
     truncates: Sequence[tuple[int, int] | None],
-    points: Sequence[object],
+    *,
+    rare: bool,
 ) -> Sequence[tuple[int, int] | None]:
     """The truncations to be written. Of a thousand writes few have one: only those are looked at."""
     if not any(truncates):
         return truncates
-    if any(points):
+    if rare:
         return _timely(index, writes, truncates)
     few = [number for number, cut in enumerate(truncates) if cut is not None]
     timely = list(truncates)
@@ -113,7 +144,7 @@ def _cuts(
 
 def _parts(hard_states: Sequence[object], truncates: Sequence[object]) -> bytes:
     """What each row has."""
-    if None in hard_states:
+    if not all(hard_states):
         parts = bytearray(PART_HARD_STATE if state is not None else 0 for state in hard_states)
     else:
         parts = bytearray((PART_HARD_STATE,)) * len(hard_states)

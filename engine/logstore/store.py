@@ -147,6 +147,11 @@ class LogStore:
         return Usage(totals.batches, totals.stored_bytes, totals.live_bytes)
 
     @property
+    def index_bytes(self) -> int:
+        """Memory that the index takes, about."""
+        return self._index.memory()
+
+    @property
     def damage(self) -> Corruption | None:
         """Damage of the environment itself that has stopped collection."""
         return self._collector.damage

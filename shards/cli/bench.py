@@ -1,4 +1,4 @@
-"""``multiraft bench``: measure a cluster that is started for the purpose, and check what it did."""
+"""``multiraft bench``: measure what is started for the purpose, and check what it did."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from .running import run_async
 
 ELECTION_TIMEOUT_MS: Final = 1000
 
-app = typer.Typer(help="Measure a cluster.", rich_markup_mode=None)
+app = typer.Typer(help="Measure a cluster or a log store.", rich_markup_mode=None)
 
 
 class Api(StrEnum):
@@ -47,7 +47,7 @@ TransportOption = Annotated[
 
 @app.callback()
 def bench() -> None:
-    """Measure a cluster that is started for the purpose; its data go to the directory for temporary files."""
+    """Measure what is started for the purpose; its data go to the directory for temporary files."""
 
 
 @app.command("throughput")
@@ -107,6 +107,47 @@ def create(
         settings = Settings(nodes, transport, durability, StateMachine.LMDB, election_timeout_ms)
         with workspace() as root, Phases() as phases:
             return run_async(run_create(root, settings, ranges, phases.phase("create ranges")))
+
+    run_command(context, work, _show)
+
+
+@app.command("logstore")
+def logstore(
+    context: typer.Context,
+    groups: Annotated[int, typer.Option(min=1, help="Groups in a batch.")] = 1000,
+    payload: Annotated[
+        int, typer.Option(min=1, max=1 << 20, metavar="BYTES", help="Size of an entry.")
+    ] = 128,
+    entries: Annotated[int, typer.Option(min=1, max=1 << 16, help="Entries of each group in a batch.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.2, help="How long to append to each side.")] = 3,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="Truncate the logs, so that old batches are collected.")
+    ] = False,
+    recover: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Open a log of N entries after a kill instead.")
+    ] = None,
+    _json: JsonOption = False,
+) -> None:
+    """Append to a log store and to a plain file in turn, or open a large log.
+
+    Each batch is made and encoded in the same way for every side. The store makes it durable as in a node; a
+    file gets its bytes with one write and one flush, appending or (preallocated) into space already written.
+    Blocks of 0.2 s alternate; a ratio is the median over the rounds. The result is ok only if the store,
+    opened again, has all that was appended.
+    """
+
+    def work() -> Fields:
+        from ...engine.tuning import tune_process  # noqa: PLC0415 # `--help` must not pay for it
+        from .bench_logstore import run_logstore  # noqa: PLC0415 # likewise
+        from .bench_logstore_recover import run_recover  # noqa: PLC0415 # likewise
+        from .logstore_load import Load  # noqa: PLC0415 # likewise
+
+        tune_process()
+        with workspace() as root, Phases() as phases:
+            if recover is not None:
+                return run_recover(root, groups, payload, recover, phases.phase("fill a log"))
+            load = Load(groups, payload, entries, truncated=steady)
+            return run_logstore(root, load, seconds, phases.phase("append in turn"))
 
     run_command(context, work, _show)
 

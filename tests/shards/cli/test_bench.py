@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from multiraft.shards.cli import bench_throughput
+from multiraft.shards.cli.logstore_load import Load, StoreSide
 from tests.shards.cli.command import COMMAND, run_process
 
 THROUGHPUT = {
@@ -35,6 +36,20 @@ CREATE = {
     "ok",
     "config",
 }
+LOGSTORE = {
+    "batches_per_second",
+    "entries_per_second",
+    "file_batches_per_second",
+    "ratio",
+    "ratio_preallocated",
+    "bytes_per_payload_byte",
+    "cpu_us_per_entry",
+    "flushes_per_commit",
+    "ok",
+    "config",
+}
+STEADY = {"first_window", "last_window", "file_mib", "live_mib"}
+RECOVER = {"entries", "seconds_checkpoint", "seconds_scan", "index_mib", "ok", "config"}
 QUICK = ("--groups=8", "--clients=32", "--seconds=0.5", "--json")
 
 
@@ -134,3 +149,32 @@ def test_nothing_is_left_of_a_measurement_that_is_cut_off(tmp_path):
     gone, alive = psutil.wait_procs(nodes, timeout=10)
     assert (len(gone), alive) == (3, [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_log_store_is_measured_beside_a_file():
+    done = run_process("bench", "logstore", "--groups=20", "--entries=2", "--seconds=0.2", "--json")
+    assert done.status == 0, done
+    assert done.result.keys() == LOGSTORE
+    assert done.result["flushes_per_commit"] == 1
+    assert done.result["bytes_per_payload_byte"] > 1
+
+
+def test_log_store_is_measured_with_truncation():
+    done = run_process("bench", "logstore", "--groups=3", "--seconds=0.4", "--steady", "--json")
+    assert done.status == 0, done
+    assert done.result.keys() == LOGSTORE | STEADY
+    assert 0 < done.result["live_mib"] < done.result["file_mib"]
+
+
+def test_opening_a_large_log_is_measured():
+    done = run_process("bench", "logstore", "--groups=10", "--recover=5000", "--json")
+    assert done.status == 0, done
+    assert done.result.keys() == RECOVER
+    assert done.result["entries"] >= 5000
+
+
+def test_log_store_that_lost_a_batch_is_seen(tmp_path):
+    side = StoreSide(tmp_path, Load(3, 16, 1))
+    side.append()
+    side.batches += 1
+    assert not side.is_all_there()
