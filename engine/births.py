@@ -1,7 +1,7 @@
 """Births: a replica exists once its birth row is durable, and not a moment earlier."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .logstore.port import Birth
@@ -19,7 +19,7 @@ class Births:
 
     def __init__(self) -> None:
         self._ordered: deque[Birth] = deque()
-        self._written: dict[int, list[Birth]] = {}
+        self._written = 0
         self._durable: deque[Birth] = deque()
         self._groups: set[int] = set()
 
@@ -60,13 +60,14 @@ class Births:
         self._ordered.clear()
         return births
 
-    def written(self, batch: int, births: list[Birth]) -> None:
-        """``births`` went into the batch with this sequence number."""
-        self._written[batch] = births
+    def written(self, births: Sequence[Birth]) -> None:
+        """``births`` are on their way to the disk."""
+        self._written += len(births)
 
-    def durable(self, batch: int) -> None:
-        """The batch is on disk."""
-        self._durable.extend(self._written.pop(batch, ()))
+    def durable(self, births: Sequence[Birth]) -> None:
+        """These are on disk."""
+        self._written -= len(births)
+        self._durable.extend(births)
 
     def bring_up(self) -> list[Birth]:
         """The next replicas to start."""

@@ -7,6 +7,7 @@ from .errors import InvalidArgument
 
 KIB = 1024
 MIB = 1024 * KIB
+BALLAST_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class EngineConfig:
     """``"none"`` never calls fdatasync: for tests and caches that may lose everything."""
     state_machine: Literal["lmdb", "memory"] = "lmdb"
     """Where the key-value machines keep their data."""
+    ballast_bytes: int = BALLAST_BYTES
+    """Space set aside on the disk, at most a sixteenth of it, to end what is under way once it is full."""
     tune_process: bool = False
     """Let the engine change process-wide settings (interpreter switch interval, garbage collector)."""
 

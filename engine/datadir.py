@@ -6,7 +6,6 @@ when the disk is full · ``DIR/log/`` and ``DIR/state/`` the two stores.
 
 import errno
 import fcntl
-import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from . import nodefile
+from .ballast import Ballast
 from .errors import (
     AlreadyOpen,
     Closed,
@@ -31,23 +31,20 @@ from .errors import (
 )
 from .nodefile import NodeFile
 
-BALLAST_BYTES = 16 * 1024 * 1024
-_BALLAST_SHARE = 8  # the ballast takes at most one part in so many of what is free
 _LARGEST_NODE_ID = 2**32 - 1
 _STORES = ("log", "state")
-
-_log = logging.getLogger(__name__)
 
 
 class DataDir:
     """An open data directory; made by :meth:`open`, closed by :meth:`close` or as a context manager."""
 
-    def __init__(self, path: Path, lock: int, node: NodeFile, created: bool) -> None:
+    def __init__(self, path: Path, lock: int, node: NodeFile, ballast: Ballast, created: bool) -> None:
         self.path = path
         self.created = created
         """Whether this opening made its identity: the node has never run before."""
         self._lock: int | None = lock
         self._node = node
+        self._ballast = ballast
         self._pid = os.getpid()
 
     @classmethod
@@ -58,7 +55,7 @@ class DataDir:
         cluster_name: str,
         bootstrap_digest: bytes,
         *,
-        ballast_bytes: int = BALLAST_BYTES,
+        ballast_bytes: int,
     ) -> Self:
         """Open or create the data directory of a node, and count this start in its incarnation.
 
@@ -79,11 +76,12 @@ class DataDir:
             lock = _take_lock(directory)
             try:
                 node, created = _start(directory, node_id, cluster_name, bootstrap_digest)
-                _make_ballast(directory, ballast_bytes)
+                ballast = Ballast(directory, ballast_bytes)
+                ballast.restore()
             except BaseException:
                 os.close(lock)
                 raise
-        return cls(directory, lock, node, created)
+        return cls(directory, lock, node, ballast, created)
 
     @property
     def node_id(self) -> int:
@@ -153,17 +151,17 @@ class DataDir:
         """
         self.check_open()
         with typed_errors(self.path):
-            try:
-                (self.path / "ballast").unlink()
-            except FileNotFoundError:
-                return False
-        return True
+            return self._ballast.release()
 
-    def restore_ballast(self, size: int = BALLAST_BYTES) -> bool:
-        """Set ballast aside again. ``False``: space is still too short for that."""
+    def restore_ballast(self) -> bool:
+        """Set ballast aside again. ``False``: space is still too short for that.
+
+        Raises:
+            StorageFailed: the disk refuses it for another reason.
+        """
         self.check_open()
         with typed_errors(self.path):
-            return _make_ballast(self.path, size)
+            return self._ballast.restore()
 
     def check_fork(self) -> None:
         """Refuse a process other than the one that opened the directory.
@@ -273,29 +271,6 @@ def _take_lock(directory: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
     return descriptor
-
-
-def _make_ballast(directory: Path, size: int) -> bool:
-    """Allocate the ballast unless it is there. ``False``: skipped, because space is short or it cannot be."""
-    path = directory / "ballast"
-    space = os.statvfs(directory)
-    if path.exists():
-        return True
-    if not hasattr(os, "posix_fallocate") or space.f_bavail * space.f_frsize < size * _BALLAST_SHARE:
-        _log.info("%s: no ballast of %d bytes is set aside", directory, size)
-        return False
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        path.unlink()
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EOPNOTSUPP, errno.EINVAL}:
-            raise
-        _log.info("%s: no ballast of %d bytes is set aside: %s", directory, size, error.strerror)
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 @contextmanager

@@ -59,6 +59,8 @@ class Delivery:
         if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
             self.refused += 1
             return
+        if self._replicas.trouble is not None and _costs_space(message):
+            return
         if received.run:
             turn.runs.received(received.group, message.entries, received.run)
         if received.kind == COMMIT_NOTICE:
@@ -158,3 +160,13 @@ class Delivery:
             if replica is not None and peer is not None and replica.leads:
                 replica.raw.report_unreachable(peer)
                 replica.raw.report_snapshot(peer, ok=False)
+
+
+def _costs_space(message: Message) -> bool:
+    """Whether a disk in trouble should rather not have it: what is left is for terms and votes.
+
+    Dropped like a message that is lost on the way: it comes again.
+    """
+    if message.type is MsgType.APP:
+        return any(entry.data for entry in message.entries)
+    return message.type in {MsgType.SNAP, MsgType.TIMEOUT_NOW}

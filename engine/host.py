@@ -7,10 +7,11 @@ from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
 from .config import EngineConfig
-from .errors import Closed, Error, OutcomeUnknown, Overloaded, StorageFailed
+from .errors import Closed, DiskFull, Error, OutcomeUnknown, Overloaded, StorageFailed
 from .figures import Turns
 from .logstore.port import Batch
 from .node import Node
+from .outage import Outage, Space
 from .pending import Answer, Proposal, Read
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Flush
@@ -56,6 +57,9 @@ class BatchWriter(Protocol):
     def submit(self, batch: Any, /) -> None:  # noqa: ANN401 # the log store's own kind of batch
         """Queue a batch; never blocks."""
 
+    def resume(self) -> None:
+        """Commit again after an error: all that was submitted has been notified."""
+
     def close(self) -> None:
         """Commit what was submitted and notify. Not on the loop."""
 
@@ -80,10 +84,17 @@ class Host:
         flusher: one thread; writes the state store.
         transport: not started yet.
         requests: handles what is not Raft's.
+        space: what a full disk is given back.
     """
 
     def __init__(
-        self, node: Node, writer: BatchWriter, flusher: Executor, transport: Transport, requests: Requests
+        self,
+        node: Node,
+        writer: BatchWriter,
+        flusher: Executor,
+        transport: Transport,
+        requests: Requests,
+        space: Space,
     ) -> None:
         self.node = node
         self.turns = Turns()
@@ -105,6 +116,9 @@ class Host:
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: Error | None = None
+        self._outage = Outage(
+            node.log, node.state, flusher, space, writer.resume, self._next_inputs, self._fail
+        )
 
     @property
     def queued_bytes(self) -> int:
@@ -169,6 +183,11 @@ class Host:
 
     # -- turns -----------------------------------------------------------------------------------
 
+    def _next_inputs(self) -> Inputs:
+        """For who adds to them: a turn follows."""
+        self.wake()
+        return self._inputs
+
     def wake(self) -> None:
         """Take a turn as soon as the loop gets to it."""
         if self._scheduled is None and self._stopped is None:
@@ -184,6 +203,8 @@ class Host:
             logger.exception("a turn failed: the node stops")
             self._fail(StorageFailed(f"a turn of the node failed: {error!r}"), error)
             return
+        if self.node.halted and not self.node.batches_in_flight:
+            self._outage.log_rolled_back()
         effects.figures.laps.append(self._stopwatch())
         self.turns.add(effects.figures)
         if effects.again or self._inputs:
@@ -239,15 +260,22 @@ class Host:
         self._loop.call_soon_threadsafe(self._batch_done, batch, error)
 
     def _batch_done(self, batch: Batch, error: Exception | None) -> None:
-        if error is not None:
+        if isinstance(error, DiskFull | StorageFailed) and self._stopped is None:
+            self._inputs.refused.append(batch)
+            self._outage.log_refused(error)
+        elif error is not None:
             self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
-            return
-        self.log_batches += 1
-        self._inputs.durable.append(batch)
+        else:
+            self.log_batches += 1
+            self._inputs.durable.append(batch)
+            self._outage.log_written()
         self.wake()
 
     def _flush_done(self, flush: Flush, done: "Future[None]") -> None:
         error = done.exception()
+        if isinstance(error, DiskFull | StorageFailed) and self._stopped is None:
+            self._outage.flush_refused(flush, error)
+            return
         if error is not None:
             self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
             return
@@ -283,6 +311,7 @@ class Host:
         if self._stopped is not None:
             return
         self._stopped = reason
+        self._outage.end()
         for handle in (self._scheduled, self._timer):
             if handle is not None:
                 handle.cancel()

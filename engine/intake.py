@@ -26,6 +26,8 @@ class Intake:
                 answers.append(Answer(proposal.token, self._replicas.not_leading(proposal.group)))
             elif (refused := refusal(proposal)) is not None:
                 answers.append(Answer(proposal.token, refused))
+            elif (trouble := self._replicas.trouble) is not None:
+                answers.append(Answer(proposal.token, self._replicas.cannot_write(replica, trouble)))
             else:
                 replica.proposals.queued.append(proposal)
                 self._active[replica.group] = replica
@@ -36,6 +38,31 @@ class Intake:
             else:
                 replica.reads.queued.append(read)
                 self._active[replica.group] = replica
+
+    def give_way(self, turn: Turn) -> list[tuple[Replica, Exception]]:
+        """The disk takes no writes of callers: refuse what is queued, and have others lead where that can be.
+
+        Said again while that lasts, each time to the next one: the first may be in trouble too. A replica
+        without others goes on, and so does one whose heir does not come: it can still serve reads.
+        Returns the replicas that can no longer go on, and why.
+        """
+        broken: list[tuple[Replica, Exception]] = []
+        trouble = self._replicas.trouble
+        assert trouble is not None, "there is no trouble"
+        for replica in self._replicas.running.values():
+            if not replica.leads:
+                continue
+            heir = _heir(replica)
+            if heir is not None:
+                replica.heirs_asked += 1
+                self._active[replica.group] = replica
+                try:
+                    replica.raw.transfer_leadership(heir)
+                except BROKEN as error:
+                    broken.append((replica, error))
+            refusal = self._replicas.cannot_write(replica, trouble)
+            turn.effects.answers += replica.proposals.refuse_queued(refusal)
+        return broken
 
     def hand_in(self, turn: Turn, replica: Replica) -> None:
         """Propose what is queued, within the turn's bounds, and start one read round for all that wait."""
@@ -75,3 +102,10 @@ class Intake:
             replica.raw.read_index(context)
         except ReadDropped as error:
             answers += replica.reads.dropped(context, Overloaded(f"group {replica.group}: {error}"))
+
+
+def _heir(replica: Replica) -> int | None:
+    """Which voter should lead instead, None if there is no other one; the one with the longest log first."""
+    raft = replica.raw.raft
+    others = [(-one.match, id_) for id_, one in raft.tracker.others(raft.id) if raft.tracker.is_voter(id_)]
+    return sorted(others)[replica.heirs_asked % len(others)][1] if others else None

@@ -17,15 +17,15 @@ from .delivery import BROKEN, Delivery
 from .errors import Corruption, Error
 from .figures import TurnFigures, no_time
 from .flusher import Flusher
-from .held import Held
 from .intake import Intake
-from .logstore.port import GroupWrite, LogStore
+from .logstore.port import LogStore
 from .outbox import Outbox
 from .parking import Parking
 from .pending import Answer
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import MachineFactory, Replicas
 from .runs import Runs
+from .staging import Staging
 from .statemachine.store import StateStore
 from .ticker import Ticker
 from .transport.kinds import FrameKind
@@ -69,10 +69,11 @@ class Node:
         self._active: dict[int, Replica] = {}
         self._delivery = Delivery(self.replicas, self.parking, self._active, config.snapshot_ms / 1000)
         self._intake = Intake(self.replicas, self._active)
-        self._held = Held()
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
         self._truncations = Truncations(self._running)
+        self._staging = Staging(log, self._births, self._truncations, config.batches_in_flight)
+        self._held = self._staging.held
         self.stopwatch = stopwatch
 
     def start(self, *, newborn_system: bool = False) -> None:
@@ -107,11 +108,16 @@ class Node:
         """Batches that are handed over and not known to be durable."""
         return self._held.batches_in_flight
 
+    @property
+    def halted(self) -> bool:
+        """Whether the disk has refused a batch, and the log has not begun a new run since."""
+        return self._held.halted
+
     def backlog(self) -> dict[str, int]:
         """What is kept in memory for work under way, by what it is: all of it is 0 once nothing is to do."""
         replicas = self._running.values()
         return {
-            "batches in flight": self.batches_in_flight,
+            "batches in flight": self.batches_in_flight + self._held.waiting,
             "births": len(self._births),
             "installs": len(self._installed) + self._flusher.installs,
             "parked bytes": self.parking.bytes,
@@ -136,6 +142,7 @@ class Node:
         lap = figures.laps.append
         turn = Turn(now, runs, Outbox(runs), Effects(figures=figures))
         self._note_durable(turn, inputs)
+        self._note_refused(turn, inputs)
         self._note_flushed(inputs)
         self._bring_up_newborns(turn)
         lap(clock())
@@ -159,13 +166,9 @@ class Node:
         return turn.effects
 
     def _work_is_left(self) -> bool:
-        if self._births.ready:
+        if self._births.ready or self._staging.work_is_left:
             return True
-        to_write = self._active or self._truncations or self._births.ordered
-        return bool(to_write) and not self._writer_is_busy()
-
-    def _writer_is_busy(self) -> bool:
-        return self._held.batches_in_flight >= self.config.batches_in_flight
+        return bool(self._active) and not self._held.busy
 
     def fail_all(self, error: Error) -> list[Answer]:
         """The node stops: everybody who waits gets an answer."""
@@ -180,10 +183,23 @@ class Node:
     def _note_durable(self, turn: Turn, inputs: Inputs) -> None:
         """Batches are on disk: now, and only now, leave the promises that they back."""
         for batch in inputs.durable:
-            self.log.finish(batch)
-            self._births.durable(batch.seq)
-            for replica, messages in self._held.durable(batch.seq):
-                self._delivery.deliver(turn, replica, messages)
+            work = self._held.durable(batch)
+            if work is not None:
+                self._births.durable(work.births)
+                for replica, messages in work.promises:
+                    self._delivery.deliver(turn, replica, messages)
+
+    def _note_refused(self, turn: Turn, inputs: Inputs) -> None:
+        """The disk takes nothing, or not everything: what it has refused waits, and others should lead."""
+        if inputs.refused:
+            self._held.refused(inputs.refused)
+        for trouble in inputs.trouble:
+            self.replicas.trouble = trouble
+            if trouble is not None:
+                for replica, error in self._intake.give_way(turn):
+                    self._delivery.fence(turn, replica, error)
+        if inputs.resume:
+            self._held.resume()
 
     def _note_flushed(self, inputs: Inputs) -> None:
         """Applied state is on disk: logs may be cut, and snapshots may take the place of logs."""
@@ -250,9 +266,9 @@ class Node:
         """Propose, then take one Ready of every active replica; the system group goes first.
 
         With enough batches in flight nothing is taken: it joins the batch of a later turn, so that a slow
-        disk makes batches larger and not more.
+        disk makes batches larger and not more. While the log is halted all goes on that needs no disk.
         """
-        if self._writer_is_busy():
+        if self._held.busy:
             return
         active = dict(self._active)
         turn.effects.figures.groups = len(active)
@@ -321,28 +337,7 @@ class Node:
 
     def _stage_batch(self, turn: Turn) -> None:
         """Everything that this turn must make durable, for all groups, as one batch."""
-        turn.runs.encode()
-        if self._writer_is_busy():
-            return
-        births = self._births.to_write()
-        truncations = self._truncations.take()
-        writes = [GroupWrite(group=b.group, replica_id=b.replica_id, birth=b) for b in births]
-        for write, replica in turn.writes:
-            if write.entries:
-                write.run = turn.runs.of(write.group, write.entries).data or b""
-                replica.log_grew(write.entries, len(write.run))
-                turn.effects.figures.wrote(len(write.entries), len(write.run))
-            writes.append(write)
-        writes += [write for write, _ in truncations]
-        if not writes:
-            return
-        batch = self.log.stage(writes)
-        self._held.staged(batch.seq, turn.held)
-        for _, replica in (*turn.writes, *truncations):
-            replica.newest_batch = batch.seq
-        if births:
-            self._births.written(batch.seq, births)
-        turn.effects.batch = batch
+        self._staging.stage(turn)
         for replica, error in self._truncations.lost(self.log.take_losses()):
             self._delivery.fence(turn, replica, error)
 

@@ -99,10 +99,12 @@ class Replica:
         self.applied = applied
         self.proposals = PendingProposals()
         self.reads = PendingReads()
-        self.newest_batch = 0
-        """Sequence number of the last batch that holds something of this replica."""
+        self.newest_work = 0
+        """Number of the last work for the log (:class:`~.held.Work`) that holds something of this replica."""
         self.installing: Ready | None = None
         """A Ready whose snapshot waits for the state store; until then no other Ready is taken."""
+        self.heirs_asked = 0
+        """How often another replica was asked to lead, because the disk here takes no writes."""
         self.quarantine: Quarantined | None = None
         self.commands_applied = 0
         """Commands that the machine has applied since this replica started."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from ..raft.errors import RaftError
+from ..raft.ids import NO_REPLICA
 from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
-from .errors import Corruption, Error, InvalidArgument, NotLeader, Quarantined
+from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader, Quarantined
 from .logstore.port import Birth, GroupWrite, LogStore
 from .pending import Answer
 from .replica import Replica
@@ -40,6 +41,8 @@ class Replicas:
         self.running: dict[int, Replica] = {}
         self.lost: dict[int, Error] = {}
         """Groups whose replica here cannot run, and why."""
+        self.trouble: Error | None = None
+        """Why the disk takes no writes of callers at present."""
         self._with_peers: set[int] = set()
         """Those among them that others hold as well."""
         self.births = Births()
@@ -135,6 +138,14 @@ class Replicas:
     def not_leading(self, group: int) -> Error:
         """Why nobody leads the group here; a replica that was set aside may have peers that lead."""
         return NotLeader(group) if group in self._with_peers else self.refusal(group)
+
+    def cannot_write(self, replica: Replica, trouble: Error) -> Error:
+        """What to tell who wants to write to a group that is led here."""
+        heir = replica.raw.raft.lead_transferee
+        if heir != NO_REPLICA:
+            return NotLeader(replica.group, replica.nodes.get(heir))
+        # A full disk may stay full for long; after another failure the node soon goes on, or stops.
+        return trouble if isinstance(trouble, DiskFull) else NotLeader(replica.group)
 
     def _finish_install(self, birth: Birth, applied: Applied) -> None:
         """Finish the installation of a snapshot that a crash cut off between state and log.

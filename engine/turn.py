@@ -27,6 +27,12 @@ class Inputs:
     reads: list[Read] = field(default_factory=list)
     durable: list[Batch] = field(default_factory=list)
     """Batches that the log writer has made durable, oldest first."""
+    refused: list[Batch] = field(default_factory=list)
+    """Batches that the disk has refused, and those behind them: they are written again after ``resume``."""
+    resume: bool = False
+    """The log's files are in order again: it may begin a new run. No batch is in flight."""
+    trouble: list[Error | None] = field(default_factory=list)
+    """Why the disk refuses writes from now on, or None: it does not any more."""
     flushed: list[Flush] = field(default_factory=list)
     peers_lost: list[int] = field(default_factory=list)
     """Nodes whose connection broke."""
@@ -40,6 +46,9 @@ class Inputs:
             or self.proposals
             or self.reads
             or self.durable
+            or self.refused
+            or self.resume
+            or self.trouble
             or self.flushed
             or self.peers_lost
             or self.frames_dropped

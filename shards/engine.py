@@ -98,11 +98,12 @@ class Engine(Database):
 
         async def open_engine() -> Engine:
             engine: Engine
+            settings = config or EngineConfig()
             engine = cls(
                 Assembly(
                     place,
-                    config or EngineConfig(),
-                    MachinePorts(place),
+                    settings,
+                    MachinePorts(place, settings.ballast_bytes),
                     lambda error: engine.node_stopped(error),  # noqa: PLW0108 # it does not exist yet
                 )
             )
@@ -282,10 +283,17 @@ class Engine(Database):
                 return
             else:
                 break
-        try:
-            await self._keep_cluster(cluster_uuid)
-        except Error as error:
-            self.node_stopped(error)
+        while True:
+            try:
+                await self._keep_cluster(cluster_uuid)
+            except DiskFull as error:
+                logger.warning("node %d cannot note its cluster yet: %s", self.node_id, error)
+                await asyncio.sleep(REGISTER_AGAIN_S)
+            except Error as error:
+                self.node_stopped(error)
+                return
+            else:
+                return
 
     async def _keep_cluster(self, uuid: bytes) -> None:
         await asyncio.to_thread(self._assembly.identity.set_cluster_uuid, uuid)

@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ..engine.config import BALLAST_BYTES
 from ..engine.datadir import DataDir
 from ..engine.host import BatchWriter
 from ..engine.logstore.port import Batch, LogStore
@@ -51,6 +52,14 @@ class Identity(Protocol):
 
     def set_cluster_uuid(self, cluster_uuid: bytes) -> None:
         """Note, durably, which cluster this is. Raises ClusterMismatch, DiskFull, StorageFailed."""
+
+    def release_ballast(self) -> bool:
+        """Give space back to a full disk; ``False``: there is none to give. Raises StorageFailed."""
+        ...
+
+    def restore_ballast(self) -> bool:
+        """Set it aside again; ``False``: the disk is still too full. Raises StorageFailed."""
+        ...
 
     def check_fork(self) -> None:
         """Raises Forked in a process other than the one that opened it."""
@@ -99,9 +108,10 @@ class Ports(Protocol):
 class MachinePorts:
     """The real ones: a data directory with LMDB in it, threads, TCP."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, ballast_bytes: int = BALLAST_BYTES) -> None:
         self.random = random.Random()  # elections of different processes must not fall together
         self._place = place
+        self._ballast_bytes = ballast_bytes
 
     def token(self, size: int) -> bytes:
         """See :class:`Ports`, here and below."""
@@ -109,7 +119,10 @@ class MachinePorts:
 
     def open_identity(self, digest: bytes) -> DataDir:
         """Open the data directory."""
-        return DataDir.open(self._place.path, self._place.node_id, self._place.cluster, digest)
+        place = self._place
+        return DataDir.open(
+            place.path, place.node_id, place.cluster, digest, ballast_bytes=self._ballast_bytes
+        )
 
     def open_log(self, durability: Durability) -> DiskLogStore:
         """``DIR/log``, and ``DIR/index``."""

@@ -4,5 +4,5 @@
 simulation and tests, `writer.LogWriter` the thread that commits. The format, from the outside in: `chunks`
 (keys and values), `blob` (the batch), `metas` (rare rows). In memory: `native.logindex`, `cache`. What
 happens: `handover` (staging), `collection` (garbage), `metapages` → `salvage` → `recovery` (opening),
-`reader` → `grouplog` (reading), `renewal` (after an error of the disk).
+`reader` → `grouplog` (reading). After an error of the disk: `engine.renewal`.
 """

@@ -4,6 +4,7 @@ import errno
 import logging
 import mmap
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 import lmdb
 
 from ...native.pages import find_in_pages
+from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed, VersionMismatch
 from .chunks import VALUE_MAX, Buffer
@@ -23,11 +25,15 @@ logger = logging.getLogger(__name__)
 Get = Callable[[bytes], Buffer | None]
 
 MAP_SIZE: Final = 1 << 40
+NO_ROOM: Final = (os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
+"""How errors of the operating system end that have a text but no class in LMDB."""
 ASIDE: Final = "salvaged"
 """A batch that was not in the tree, while it is written again."""
 
 DAMAGED: Final = "damaged-"
 """Batches that collection could not read, each in a file with its sequence number."""
+PAGES_BYTES: Final = 256 << 10
+"""What a transaction may write beside its values: pages of the tree, and the list of free ones."""
 
 PAGE_HEADER: Final = 16
 """Where a value begins that has pages of its own."""
@@ -102,6 +108,25 @@ class Environment(Protocol):
         """Give the files back."""
 
 
+class LiveEnvironment(Environment, Protocol):
+    """One that a node writes to: it goes on after an error of the disk."""
+
+    def reopen(self) -> None:
+        """Open the files anew, as after a failed `write`. Nobody writes or reads meanwhile.
+
+        Raises `DiskFull`, `StorageFailed`, `Corruption`.
+        """
+
+    def copy(self) -> None:
+        """Write all keys and values to new files, flush and compare them. Nobody writes meanwhile.
+
+        Raises `DiskFull`, `StorageFailed`, `Corruption`; then there are no new files.
+        """
+
+    def adopt(self) -> None:
+        """Put what `copy` has written in the place of the files, and go on with it, as in `reopen`."""
+
+
 class LmdbEnvironment:
     """An LMDB environment that holds nothing but the log, in its unnamed database."""
 
@@ -114,22 +139,28 @@ class LmdbEnvironment:
             raise ValueError(f"durability is 'sync' or 'none', not {durability!r}")
         self._path = path
         self._synced = durability == "sync"
+        self._writing = threading.Lock()
+        """Held by whoever writes, and by whoever closes the environment to open it anew."""
         with _opening(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (path / DATA).exists():
                 create_environment(path)
-            prepare(path / DATA)
-            self._env = lmdb.open(
-                os.fspath(path),
-                map_size=MAP_SIZE,
-                max_dbs=0,
-                mode=0o600,
-                sync=self._synced,
-                metasync=False,
-                writemap=False,
-            )
-            self._env.reader_check()
+            self._env = self._open()
             self._page_size: int = self._env.stat()["psize"]
+
+    def _open(self) -> lmdb.Environment:
+        prepare(self._path / DATA)
+        environment = lmdb.open(
+            os.fspath(self._path),
+            map_size=MAP_SIZE,
+            max_dbs=0,
+            mode=0o600,
+            sync=self._synced,
+            metasync=False,
+            writemap=False,
+        )
+        environment.reader_check()
+        return environment
 
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """See `Environment.write`."""
@@ -137,12 +168,12 @@ class LmdbEnvironment:
             self._write(dropped, added)
         except StorageFailed as error:
             # LMDB calls a write that was cut short by a full disk an input/output error.
-            if _free_bytes(self._path) < sum(len(value) for _, value in added):
+            if _free_bytes(self._path) < PAGES_BYTES + sum(len(value) for _, value in added):
                 raise DiskFull(f"no space for the log in {self._path}") from error
             raise
 
     def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
-        with typed_errors(), self._env.begin(write=True) as transaction:
+        with typed_errors(), self._writing, self._env.begin(write=True) as transaction:
             for key in dropped:
                 if not transaction.delete(key):
                     logger.error("%s: key %s, to be deleted, had been lost already", self._path, key.hex())
@@ -168,8 +199,26 @@ class LmdbEnvironment:
     def sync(self) -> None:
         """See `Environment.sync`."""
         if self._synced:
-            with typed_errors():
+            with typed_errors(), self._writing:
                 self._env.sync(True)
+
+    def reopen(self) -> None:
+        """See `LiveEnvironment.reopen`."""
+        with _opening(self._path), self._writing:
+            self._env.close()
+            self._env = self._open()
+
+    def copy(self) -> None:
+        """See `LiveEnvironment.copy`."""
+        with typed_errors():
+            renewal.copy(self._env, self._path / DATA)
+
+    def adopt(self) -> None:
+        """See `LiveEnvironment.adopt`."""
+        with _opening(self._path), self._writing:
+            self._env.close()
+            renewal.adopt(self._path / DATA)
+            self._env = self._open()
 
     def remains(self, wanted: bytes) -> Iterator[Buffer]:
         """See `Environment.remains`."""
@@ -195,8 +244,16 @@ class LmdbEnvironment:
     @contextmanager
     def reading(self) -> Iterator[Get]:
         """See `Environment.reading`."""
-        with typed_errors(), self._env.begin(buffers=True) as transaction:
+        with typed_errors(), self._begin_read() as transaction:
             yield transaction.get
+
+    def _begin_read(self) -> lmdb.Transaction:
+        try:
+            return self._env.begin(buffers=True)
+        except lmdb.PanicError:
+            # A meta page was refused: LMDB does nothing more with this opening, not even read.
+            self.reopen()
+            return self._env.begin(buffers=True)
 
     @property
     def count(self) -> int:
@@ -249,9 +306,11 @@ def typed_errors() -> Iterator[None]:
     except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError) as error:
         raise Corruption(f"the log's environment is damaged: {error}") from error
     except lmdb.Error as error:
+        if str(error).endswith(NO_ROOM):
+            raise DiskFull(f"no space for the log: {error}") from error
         raise StorageFailed(f"the log's environment failed: {error}") from error
     except OSError as error:
-        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
+        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else StorageFailed
         raise kind(f"the log's environment failed: {error}") from error
 
 

@@ -11,7 +11,7 @@ from .store import CACHE_BYTES, LogStore
 
 
 class MemoryEnvironment:
-    """Implements `environment.Environment` with a dictionary: what is committed is what a crash leaves."""
+    """Implements `environment.LiveEnvironment` with a dictionary: what is committed is left by a crash."""
 
     def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
         """Begin with a copy of these values."""
@@ -44,6 +44,17 @@ class MemoryEnvironment:
 
     def sync(self) -> None:
         """See `Environment.sync`: a crash takes nothing that was written."""
+
+    def reopen(self) -> None:
+        """See `LiveEnvironment.reopen`."""
+
+    def copy(self) -> None:
+        """See `LiveEnvironment.copy`: it is refused if a write is."""
+        if self.before_write is not None:
+            self.before_write()
+
+    def adopt(self) -> None:
+        """See `LiveEnvironment.adopt`."""
 
     def remains(self, wanted: bytes) -> Iterator[Buffer]:
         """See `Environment.remains`: there are only values that a key leads to."""

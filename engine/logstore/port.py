@@ -181,6 +181,31 @@ class LogStore(Protocol[B]):
         Raises `DiskFull`, `StorageFailed` or `Corruption`; nothing staged after it can commit then.
         """
 
+    def reopen(self) -> None:
+        """Open the files anew after a commit that failed for want of space. Loop thread.
+
+        Raises `Corruption` if they do not hold exactly what was committed, and `DiskFull`, `StorageFailed`.
+        """
+        ...
+
+    def copy(self) -> None:
+        """Write what was committed to new files, flush and compare them. Any thread; nothing is in flight.
+
+        After an input/output error nobody knows what of the old ones is on the disk. Raises as `reopen`.
+        """
+        ...
+
+    def adopt(self) -> None:
+        """Put what `copy` has written in the place of the old files. Loop thread. Raises as `reopen`."""
+        ...
+
+    def begin_run(self) -> B:
+        """Stage the empty batch behind which others are taken again, when all were rolled back. Loop thread.
+
+        Nothing of a failed commit can be taken for what follows it.
+        """
+        ...
+
     def settle(self) -> None:
         """What a commit need not wait for, and a pause between commits is good for. Writer thread.
 
@@ -191,7 +216,10 @@ class LogStore(Protocol[B]):
         """The batch is committed: its bytes need no longer be kept in memory. Loop thread."""
 
     def roll_back(self, batches: Sequence[B]) -> None:
-        """These batches, the newest ones, will never commit: reads show what was before. Loop thread."""
+        """These batches, the newest ones, will never commit: reads show what was before. Loop thread.
+
+        Then no batch is taken until `begin_run`.
+        """
 
     def close(self) -> None:
         """Release the files. Nothing may be in flight."""

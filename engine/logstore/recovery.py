@@ -110,6 +110,19 @@ def _at(environment: Environment, index: LogIndex, mark: Mark) -> _Found:
     return _Found(index, mark.seq, header.run, mark.chain, decode_blob(join(values)).head)
 
 
+def check_end(environment: Environment, mark: Mark) -> None:
+    """Check that a batch is there; what it is chained to makes it one with all before it.
+
+    Raises `Corruption`. Batch 0 is nothing.
+    """
+    if mark.seq == 0:
+        return
+    try:
+        _at(environment, LogIndex(), mark)
+    except Unfit as error:
+        raise Corruption(f"the log has lost what was committed: {error}") from error
+
+
 def _scan(environment: Environment, found: _Found, passed: Mark | None = None) -> None:
     """Take all batches behind those that were found; one of them must be `passed`."""
     index, start = found.index, found.seq

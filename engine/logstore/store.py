@@ -3,7 +3,7 @@
 Three facts hold it together. The index changes when a batch is staged, so reads and collection see what
 has been handed over, durable or not. A batch is committed whole, in stage order, and nothing staged behind
 a failed one can commit. A sequence number is used once, and every opening (and every return from a failed
-commit) begins a new run with a durable batch of its own.
+commit) begins a new run with a durable batch of its own: `reopen` or `adopt`, then `begin_run`.
 """
 
 from collections import OrderedDict
@@ -17,15 +17,15 @@ from .blob import BlobWriter
 from .cache import EntryCache
 from .checkpoint import Mark
 from .checkpointer import Checkpointer
-from .chunks import chunk_count, cut, link, stored_size
+from .chunks import chunk_count, cut, link, split_key, stored_size
 from .collection import Collected, CollectionPolicy, Collector
-from .environment import Environment, LmdbEnvironment
+from .environment import LiveEnvironment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
 from .handover import hand_over
 from .holders import named_holders
 from .port import Birth, GroupWrite, Loss
 from .reader import Reader
-from .recovery import recover
+from .recovery import check_end, recover
 from .salvage import salvage
 
 CACHE_BYTES: Final = 64 << 20
@@ -43,7 +43,7 @@ class Usage(NamedTuple):
 class StagedBatch:
     """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
 
-    __slots__ = ("blob", "chain", "collected", "groups", "previous", "seq")
+    __slots__ = ("begins_run", "blob", "chain", "collected", "groups", "previous", "seq")
 
     def __init__(
         self, seq: int, blob: bytes, previous: int, groups: Sequence[int], collected: Collected
@@ -56,6 +56,8 @@ class StagedBatch:
         """What the same transaction moves and deletes."""
         self.chain = 0
         """What `chunks.link` makes of all batches up to this one; set by its commit."""
+        self.begins_run = False
+        """Whether it says nothing and parts what follows from what failed before; flushed twice."""
 
     @property
     def size(self) -> int:
@@ -73,7 +75,7 @@ class LogStore:
 
     def __init__(
         self,
-        environment: Environment,
+        environment: LiveEnvironment,
         *,
         cache_bytes: int = CACHE_BYTES,
         collection: CollectionPolicy | None = None,
@@ -99,7 +101,9 @@ class LogStore:
         self._collector = Collector(environment, self._index, collection or CollectionPolicy())
         self._checkpointer = None if checkpoint is None else Checkpointer(checkpoint, self._index)
         self._stopped: str | None = "no run has begun"
-        self.resume()
+        batch = self.begin_run()
+        self.commit(batch)
+        self.finish(batch)
 
     @classmethod
     def open(
@@ -170,10 +174,13 @@ class LogStore:
         """See `port.LogStore.stage`."""
         if self._stopped is not None:
             raise Closed(f"the log store takes no batch: {self._stopped}")
+        return self._stage(writes, collects=True)
+
+    def _stage(self, writes: Sequence[GroupWrite], *, collects: bool) -> StagedBatch:
         seq = self._next_seq
         self._index.begin(seq)
         try:
-            batch = self._encode(seq, writes)
+            batch = self._encode(seq, writes, collects=collects)
         except BaseException:
             self._index.undo(seq)
             self._collector.rolled_back()
@@ -183,10 +190,10 @@ class LogStore:
         self._in_flight[seq] = batch
         return batch
 
-    def _encode(self, seq: int, writes: Sequence[GroupWrite]) -> StagedBatch:
+    def _encode(self, seq: int, writes: Sequence[GroupWrite], *, collects: bool) -> StagedBatch:
         writer = BlobWriter()
         handed = hand_over(self._index, seq, writer, writes)
-        collected = self._collector.collect(writer, self._finished.seq)
+        collected = self._collector.collect(writer, self._finished.seq) if collects else Collected()
         metas = [*handed.metas, *collected.metas]
         if metas:
             writer.add_metas(metas)
@@ -206,7 +213,11 @@ class LogStore:
         for wreck in batch.collected.wrecks:
             self._environment.set_aside(wreck.stored.seq, list(wreck.values.values()))
         pairs = self.encoded(batch)
-        self._environment.write(batch.collected.keys(), pairs)
+        if batch.begins_run:
+            self._environment.write(self._strays(), pairs)
+            self._environment.sync()
+        else:
+            self._environment.write(batch.collected.keys(), pairs)
         self._chain = link(self._chain, [value for _, value in pairs])
         batch.chain = self._chain
         self._last_committed = batch.seq
@@ -226,7 +237,7 @@ class LogStore:
             self._checkpointer.step(self._finished, self._last_staged)
 
     def roll_back(self, batches: Sequence[StagedBatch]) -> None:
-        """See `port.LogStore.roll_back`. Then no batch is taken until `resume` has succeeded."""
+        """See `port.LogStore.roll_back`."""
         self._stopped = "a commit failed"
         if self._checkpointer is not None:
             self._checkpointer.give_up()
@@ -238,24 +249,33 @@ class LogStore:
             self._last_staged = batch.previous
         self._collector.rolled_back()
 
-    def resume(self) -> None:
-        """Begin a new run, durably, so that nothing of a failed commit can be taken for what follows.
-
-        For the beginning and after `roll_back` of all that was in flight. Raises as `commit` does.
-        """
+    def begin_run(self) -> StagedBatch:
+        """See `port.LogStore.begin_run`. It collects nothing: what it drops would be gone if it failed."""
         assert not self._in_flight, "batches are in flight"
         self._run += 1
         self._stopped = None
-        batch = self.stage([])
-        try:
-            self.commit(batch)
-        except BaseException:
-            self.roll_back([batch])
-            raise
-        self.finish(batch)
-        self._stopped = "the beginning of its run could not be flushed"
-        self._environment.sync()
-        self._stopped = None
+        batch = self._stage([], collects=False)
+        batch.begins_run = True
+        return batch
+
+    def _strays(self) -> list[bytes]:
+        """The beginning of a run that was written and could not be flushed: it does not count."""
+        key = self._environment.last_key()
+        return [] if key is None or split_key(key)[0] <= self._last_committed else [key]
+
+    def reopen(self) -> None:
+        """See `port.LogStore.reopen`."""
+        self._environment.reopen()
+        check_end(self._environment, Mark(self._last_committed, self._chain))
+
+    def copy(self) -> None:
+        """See `port.LogStore.copy`."""
+        self._environment.copy()
+
+    def adopt(self) -> None:
+        """See `port.LogStore.adopt`."""
+        self._environment.adopt()
+        check_end(self._environment, Mark(self._last_committed, self._chain))
 
     def settle(self) -> None:
         """Flush what makes the newest batch visible; for a pause between commits. Writer thread.

@@ -30,7 +30,7 @@ class LogWriter(Generic[B]):
     """Commits batches in the order in which they are submitted, and says so in that order.
 
     `notify(batch, error)` is called on the writer's thread: `error` is None if the batch is durable. When a
-    commit fails, that batch and all behind it are notified with the error, and nothing is taken any more.
+    commit fails, that batch and all behind it are notified with the error, until `resume`.
     """
 
     def __init__(
@@ -71,16 +71,21 @@ class LogWriter(Generic[B]):
     def submit(self, batch: B) -> None:
         """Queue a batch; never blocks. Loop thread.
 
-        Raises `Overloaded` when `full`, `Closed` after `close` or a failed commit (its `__cause__`).
+        Raises `Overloaded` when `full`, `Closed` after `close`.
         """
-        if self._error is not None:
-            raise Closed("the log writer has stopped at an error") from self._error
         if self._closing:
             raise Closed("the log writer is closed")
         if self.full:
             raise Overloaded(f"{self.depth} log batches are in flight")
         self._submitted += 1
         self._queue.put_nowait(batch)
+
+    def resume(self) -> None:
+        """Commit again: all that was submitted has been notified, and the store can take what comes.
+
+        Loop thread.
+        """
+        self._error = None
 
     def close(self) -> None:
         """Commit what was submitted, notify, and end the thread. Safe to repeat."""

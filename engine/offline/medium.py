@@ -41,6 +41,12 @@ class ReadOnlyMedium:
     def reopen(self) -> None:
         """Nothing can have gone wrong."""
 
+    def copy(self) -> None:
+        """As little as here."""
+
+    def adopt(self) -> None:
+        """Or here."""
+
     def close(self) -> None:
         """The file belongs to whoever opened it."""
 

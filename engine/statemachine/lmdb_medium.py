@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, cast
 
 import lmdb
 
+from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import (
     AlreadyOpen,
@@ -54,15 +55,14 @@ class LmdbMedium:
     def get(self, key: bytes) -> bytes | None:
         """The value as a copy, or None."""
         try:
-            with self._environment.begin() as transaction:
-                value: bytes | None = transaction.get(key)
-                return value
+            with self._begin_read() as transaction:
+                return cast("bytes | None", transaction.get(key))
         except lmdb.Error as error:
             raise self._translated(error) from error
 
     def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``."""
-        with self._errors(), self._environment.begin() as transaction:
+        with self._errors(), self._begin_read() as transaction:
             cursor = transaction.cursor()
             walk = _downwards(cursor, start, stop) if reverse else _upwards(cursor, start, stop)
             pairs: list[Pair] = []
@@ -87,6 +87,28 @@ class LmdbMedium:
                 raise Closed(f"state store {self._path} is closed")
             self._environment.close()
             self._environment = self._open()
+
+    def copy(self) -> None:
+        """Write everything to a new file, flush and compare it."""
+        with self._errors():
+            renewal.copy(self._environment, self._path / DATA)
+
+    def adopt(self) -> None:
+        """Put what ``copy`` has written in the place of the file, and go on with it."""
+        with self._committing, self._errors():
+            if self._closed:
+                raise Closed(f"state store {self._path} is closed")
+            self._environment.close()
+            renewal.adopt(self._path / DATA)
+            self._environment = self._open()
+
+    def _begin_read(self) -> lmdb.Transaction:
+        try:
+            return self._environment.begin()
+        except lmdb.PanicError:
+            # A meta page was refused: LMDB does nothing more with this opening, not even read.
+            self.reopen()
+            return self._environment.begin()
 
     def close(self) -> None:
         """Release the environment; waits for a commit in progress."""
@@ -132,6 +154,9 @@ class LmdbMedium:
             yield
         except lmdb.Error as error:
             raise self._translated(error) from error
+        except OSError as error:
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+            raise (DiskFull if full else StorageFailed)(f"state store {self._path}: {error}") from error
 
     def _translated(self, error: lmdb.Error) -> Error:
         what = f"state store {self._path}: {error}"

@@ -56,6 +56,17 @@ class Medium(Protocol):
         """Open the file anew, as after a failed commit. From the loop's thread."""
         ...
 
+    def copy(self) -> None:
+        """Write everything to a new file, flush and compare it. From any thread; nobody commits meanwhile.
+
+        Raises DiskFull, StorageFailed, Corruption; then there is no new file.
+        """
+        ...
+
+    def adopt(self) -> None:
+        """Put what ``copy`` has written in the place of the file, and go on with it, as in ``reopen``."""
+        ...
+
     def close(self) -> None:
         """Release the file; waits for a commit in progress."""
         ...

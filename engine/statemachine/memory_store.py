@@ -52,6 +52,16 @@ class MemoryMedium:
         """Nothing to do: what was committed is there."""
         self._check_open()
 
+    def copy(self) -> None:
+        """A copy is refused if a commit is."""
+        self._check_open()
+        if self.fault is not None:
+            self.fault()
+
+    def adopt(self) -> None:
+        """The copy would be the same."""
+        self._check_open()
+
     def close(self) -> None:
         """Refuse everything from now on."""
         self._closed = True

@@ -169,6 +169,18 @@ class OverlayStore:
     def reopen(self) -> None:
         """Open the file anew after a failed ``write``; what is unflushed stays."""
         self.medium.reopen()
+        self._check_sequence()
+
+    def copy(self) -> None:
+        """Write everything that is flushed to a new file, flush and compare it. From any thread."""
+        self.medium.copy()
+
+    def adopt(self) -> None:
+        """Put what ``copy`` has written in the place of the file."""
+        self.medium.adopt()
+        self._check_sequence()
+
+    def _check_sequence(self) -> None:
         sequence = read_head(self.medium).sequence
         if sequence < self._sequence:
             raise Corruption(f"the state store fell back from flush {self._sequence} to flush {sequence}")

@@ -148,6 +148,18 @@ class StateStore(Protocol):
         """
         ...
 
+    def copy(self) -> None:
+        """Write everything that is flushed to a new file, flush and compare it. Any thread, between writes.
+
+        After an input/output error nobody knows what of the old one is on the disk. Raises DiskFull,
+        StorageFailed and Corruption.
+        """
+        ...
+
+    def adopt(self) -> None:
+        """Put what ``copy`` has written in the place of the file; otherwise as ``reopen``."""
+        ...
+
     def close(self) -> None:
         """Release the file. What was not flushed is lost."""
         ...

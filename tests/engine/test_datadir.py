@@ -31,8 +31,6 @@ DIGEST = b"\x01" * 32
 UUID = bytes(range(16))
 KIB = 1024
 
-needs_fallocate = pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no posix_fallocate here")
-
 
 def open_dir(
     path: Path, node_id: int = 1, name: str = "demo", digest: bytes = DIGEST, ballast: int = 64 * KIB
@@ -367,23 +365,3 @@ def test_node_ids_have_bounds(tmp_path: Path, node_id: int):
     with pytest.raises(InvalidArgument, match="node id"):
         open_dir(tmp_path / "node", node_id=node_id)
     assert not (tmp_path / "node").exists()
-
-
-@needs_fallocate
-def test_the_ballast_is_given_back_and_set_aside_again(home: Path):
-    """Releasing twice says so, and so does restoring."""
-    with open_dir(home) as data:
-        assert data.release_ballast()
-        assert not data.release_ballast()
-        assert not (home / "ballast").exists()
-        assert data.restore_ballast(4 * KIB)
-        assert (home / "ballast").stat().st_size == 4 * KIB
-
-
-def test_the_ballast_is_skipped_where_space_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A small disk is not filled with ballast, and one that is full in the end does not fail the start."""
-    with open_dir(tmp_path / "a", ballast=1 << 62) as data:
-        assert not (data.path / "ballast").exists()
-    monkeypatch.setattr(os, "posix_fallocate", failing(errno.ENOSPC), raising=False)
-    with open_dir(tmp_path / "b") as data:
-        assert not (data.path / "ballast").exists()

@@ -218,7 +218,8 @@ class Cluster:
         """A node has stopped by itself, or did not open."""
         node = process.node_id
         self.note(node, "stops", type(error).__name__)
-        if isinstance(error, DiskFull | StorageFailed) and process.disk.failed:
+        survives = isinstance(error, DiskFull) and process.engine is not None
+        if isinstance(error, DiskFull | StorageFailed) and process.disk.failed and not survives:
             self.world.after(0.001, self._exited, process)
             self.restart(node, self.random.uniform(0.5, 3.0))
         elif node in self.excused and isinstance(error, Corruption | ClusterMismatch | StorageFailed):

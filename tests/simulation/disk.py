@@ -8,25 +8,19 @@ import random
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from multiraft.engine import nodefile
-from multiraft.engine.datadir import _identity_problem
-from multiraft.engine.errors import Closed, ClusterMismatch, Fatal
+from multiraft.engine.errors import Closed, DiskFull, Fatal, StorageFailed
 from multiraft.engine.logstore.chunks import chunk_key
 from multiraft.engine.logstore.collection import CollectionPolicy
-from multiraft.engine.logstore.memory import MemoryEnvironment
 from multiraft.engine.logstore.store import LogStore, StagedBatch
-from multiraft.engine.nodefile import NodeFile
-from multiraft.engine.statemachine.memory_store import MemoryMedium
 from multiraft.engine.statemachine.overlay import OverlayStore
 
+from .cached import CachedEnvironment, CachedMedium
 from .checkers.base import Checker
 from .loop import World
 
-NODE_FILE = Path("node")
 STALL_S = 0.05
 """Seconds after which a disk that hangs is looked at again."""
 
@@ -57,6 +51,14 @@ class Disk:
         """Until then no transaction ends."""
         self.error: type[Fatal] | None = None
         """What every write fails with now: EIO, or no space."""
+        self.refusals: int | None = None
+        """After so many more refusals it writes again."""
+        self.ballast = True
+        """Whether space is set aside."""
+        self.allowance = 0
+        """What is left of that space when the disk is full, in transactions."""
+        self.ballast_writes = 4
+        """How many of them fit into the ballast."""
         self.failed = False
         """Whether it has refused anything since the machine started."""
         self.trap: int | None = None
@@ -78,9 +80,33 @@ class Disk:
 
     def refuse(self) -> None:
         """Fail, if the disk fails now."""
-        if self.error is not None:
+        error = self.error
+        if error is DiskFull and self.allowance > 0:
+            self.allowance -= 1
+        elif error is not None:
             self.failed = True
-            raise self.error("the disk refuses")
+            if self.refusals is not None:
+                self.refusals -= 1
+                if self.refusals == 0:
+                    self.works()
+            raise error("the disk refuses")
+
+    def works(self) -> None:
+        """Whatever was wrong with it is over."""
+        self.error = self.refusals = None
+        self.allowance = 0
+
+    def release_ballast(self) -> bool:
+        """Make room for a few more transactions."""
+        released, self.ballast = self.ballast, False
+        if released:
+            self.allowance = self.ballast_writes
+        return released
+
+    def restore_ballast(self) -> bool:
+        """Set the room aside again."""
+        self.ballast = self.error is not DiskFull
+        return self.ballast
 
     def springs(self) -> bool:
         """Whether the machine is to crash in this transaction."""
@@ -116,6 +142,8 @@ class Mount:
         self.log: WatchedLog | None = None
         self.writer: LogWriter | None = None
         self.flusher: StateWriter | None = None
+        self._environment: CachedEnvironment | None = None
+        self._medium: CachedMedium | None = None
 
     def refuse(self) -> None:
         """What every write asks first."""
@@ -125,26 +153,47 @@ class Mount:
 
     def open_log(self) -> "WatchedLog":
         """The log store that the disk holds."""
-        environment = MemoryEnvironment(self.disk.contents.log)
+        environment = CachedEnvironment(self.disk.contents.log)
         self.disk.contents.log = environment.values
-        environment.before_write = self.refuse
+        environment.before_write = self._refuse_log
+        self._environment = environment
         self.log = WatchedLog(environment, self)
         return self.log
 
+    def _refuse_log(self) -> None:
+        try:
+            self.refuse()
+        except StorageFailed:
+            assert self._environment is not None
+            self._environment.doubt()
+            raise
+
     def open_state(self) -> OverlayStore:
         """The state store that the disk holds."""
-        medium = MemoryMedium(self.disk.contents.state)
-        medium.fault = self.refuse
-        return OverlayStore(medium)
+        self._medium = CachedMedium(self.disk.contents.state)
+        self._medium.fault = self._refuse_state
+        return OverlayStore(self._medium)
+
+    def _refuse_state(self) -> None:
+        try:
+            self.refuse()
+        except StorageFailed:
+            assert self._medium is not None
+            self._medium.doubt()
+            raise
 
     def crash(self) -> bool:
         """The process is killed; says whether that tore a transaction to pieces."""
         torn = False
         if self.alive and self.disk.error is None:
-            if self.writer is not None and self.writer.queue and self.disk.random.random() < 0.5:
+            if self.writer is not None and self.writer.commits and self.disk.random.random() < 0.5:
                 torn = self._leave(self.writer.queue[0])
             if self.flusher is not None and self.flusher.queue and self.disk.random.random() < 0.5:
                 self.flusher.carry_out()
+        if self.alive and self._environment is not None:
+            self._environment.lose_cache()
+        if self.alive and self._medium is not None:
+            self._medium.lose_cache()
         self.alive = False
         return torn
 
@@ -173,12 +222,12 @@ class Mount:
 class WatchedLog(LogStore):
     """A log store that tells what it is given, and what of it is durable."""
 
-    def __init__(self, environment: MemoryEnvironment, mount: Mount) -> None:
+    def __init__(self, environment: CachedEnvironment, mount: Mount) -> None:
         self.mount = mount
         super().__init__(environment, collection=CollectionPolicy(factor=1.5, slack=mount.disk.slack))
 
-    def stage(self, writes):
-        batch = super().stage(writes)
+    def _stage(self, writes, *, collects):
+        batch = super()._stage(writes, collects=collects)
         self.mount.disk.world.check(self.mount.watch.staged, self.mount.node_id, batch.seq, writes)
         return batch
 
@@ -186,6 +235,11 @@ class WatchedLog(LogStore):
         super().commit(batch)
         self.mount.disk.commits += 1
         self.mount.disk.world.check(self.mount.watch.committed, self.mount.node_id, batch.seq)
+
+    def roll_back(self, batches) -> None:
+        super().roll_back(batches)
+        for batch in batches:
+            self.mount.disk.world.check(self.mount.watch.rolled_back, self.mount.node_id, batch.seq)
 
 
 class LogWriter:
@@ -208,11 +262,19 @@ class LogWriter:
         mount.writer = self
 
     def submit(self, batch: StagedBatch) -> None:
-        if self._error is not None or self._closed:
-            raise Closed("the log writer has stopped") from self._error
+        if self._closed:
+            raise Closed("the log writer is closed")
         self.queue.append(batch)
         if len(self.queue) == 1:
             self._begin()
+
+    @property
+    def commits(self) -> bool:
+        """Whether a transaction is under way."""
+        return bool(self.queue) and self._error is None
+
+    def resume(self) -> None:
+        self._error = None
 
     def close(self) -> None:
         self._closed = True
@@ -245,7 +307,7 @@ class StateWriter(Executor):
     """Writes flushes one after the other, each after the time that the disk takes."""
 
     def __init__(self, mount: Mount, on_trap: Callable[[], None]) -> None:
-        self.queue: deque[tuple[Future, Callable[..., None], tuple[Any, ...]]] = deque()
+        self.queue: deque[tuple[Future, Callable[..., object], tuple[Any, ...]]] = deque()
         self._mount = mount
         self._on_trap = on_trap
         mount.flusher = self
@@ -275,61 +337,11 @@ class StateWriter(Executor):
             self._begin()
 
     def carry_out(self) -> None:
-        """Write the oldest flush."""
+        """Write the oldest flush, or whatever else is next."""
         done, work, arguments = self.queue.popleft()
         try:
-            work(*arguments)
+            result = work(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, the flush is not durable
             done.set_exception(error)
         else:
-            done.set_result(None)
-
-
-class Identity:
-    """The node file, as :class:`~multiraft.engine.datadir.DataDir` keeps it."""
-
-    def __init__(self, mount: Mount, cluster: str, digest: bytes) -> None:
-        self._mount = mount
-        content, node_id = mount.disk.contents.node, mount.node_id
-        if content is None:
-            uuid = mount.disk.random.randbytes(16)
-            self._node = NodeFile(node_id, uuid, cluster, digest, None, incarnation=1)
-        else:
-            known = nodefile.decode(content, NODE_FILE)
-            problem = _identity_problem(known, node_id, cluster, digest)
-            if problem:
-                raise ClusterMismatch(f"the disk belongs to {problem}")
-            self._node = replace(known, incarnation=known.incarnation + 1)
-        self._write()
-
-    def _write(self) -> None:
-        self._mount.refuse()
-        self._mount.disk.contents.node = nodefile.encode(self._node)
-
-    @property
-    def store_uuid(self) -> bytes:
-        return self._node.store_uuid
-
-    @property
-    def bootstrap_digest(self) -> bytes:
-        return self._node.bootstrap_digest
-
-    @property
-    def cluster_uuid(self) -> bytes | None:
-        return self._node.cluster_uuid
-
-    @property
-    def incarnation(self) -> int:
-        return self._node.incarnation
-
-    def set_cluster_uuid(self, cluster_uuid: bytes) -> None:
-        if self._node.cluster_uuid not in {None, cluster_uuid}:
-            raise ClusterMismatch("the disk belongs to another cluster")
-        self._node = replace(self._node, cluster_uuid=cluster_uuid)
-        self._write()
-
-    def check_fork(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+            done.set_result(result)

@@ -38,7 +38,8 @@ class Faults(NetworkFaults):
                 self._mend(one, other)
         self.cluster.network.reset_slow(0.3)
         for node, disk in cluster.disks.items():
-            disk.error = disk.trap = None
+            disk.works()
+            disk.trap = None
             disk.commit_s, disk.stalled_until = (0.0005, 0.005), 0.0
             process = cluster.processes.get(node)
             if process is not None and process.sick:
@@ -142,18 +143,29 @@ class Faults(NetworkFaults):
             self._hang(fault, node)
         return node is not None
 
-    def _broken_disk(self, fault: Fault, error: type = StorageFailed) -> bool:
+    def _broken_disk(self, fault: Fault) -> bool:
+        """Input/output errors: some pass after one write or two, others last and stop the node."""
         node = self._victim(fault)
         if node is None:
             return False
         disk = self.cluster.disks[node]
-        disk.error = error
-        self.cluster.note(node, fault.kind)
-        self._later(fault, setattr, disk, "error", None)
+        disk.error = StorageFailed
+        disk.refusals = 1 + int(fault.luck[3] * 2) if fault.luck[2] < 0.7 else None
+        self.cluster.note(node, fault.kind, f"{disk.refusals} times" if disk.refusals else "")
+        self._later(fault, disk.works)
         return True
 
     def _full_disk(self, fault: Fault) -> bool:
-        return self._broken_disk(fault, DiskFull)
+        """No space for a while but what the ballast gives back, which may be nothing."""
+        node = self._victim(fault)
+        if node is None:
+            return False
+        disk = self.cluster.disks[node]
+        disk.error, disk.refusals = DiskFull, None
+        disk.ballast_writes = int(fault.luck[2] * 12)
+        self.cluster.note(node, fault.kind, f"{disk.ballast_writes} more transactions")
+        self._later(fault, disk.works)
+        return True
 
     def _flip(self, fault: Fault) -> bool:
         """A bit turns over at rest; the node meets it at once, or when it has started again."""

@@ -17,8 +17,9 @@ from multiraft.shards.engine import Engine
 from multiraft.shards.place import Place
 
 from .checkers.base import Checker
-from .disk import Disk, Identity, LogWriter, Mount, StateWriter
+from .disk import Disk, LogWriter, Mount, StateWriter
 from .fragile import make_fragile
+from .identity import Identity
 from .loop import NodeLoop, World
 from .network import Network
 from .strays import Strays

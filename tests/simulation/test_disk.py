@@ -7,7 +7,8 @@ from multiraft.engine.logstore.port import GroupWrite
 from multiraft.raft.state import HardState
 from multiraft.shards.bootstrap import system_birth
 from tests.simulation.checkers.base import Checker
-from tests.simulation.disk import Contents, Disk, Identity, LogWriter, Mount
+from tests.simulation.disk import Contents, Disk, LogWriter, Mount
+from tests.simulation.identity import Identity
 from tests.simulation.loop import World
 
 DIGEST = b"d" * 32

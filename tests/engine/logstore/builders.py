@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from multiraft.engine.errors import Error
 from multiraft.engine.logstore.port import Birth, GroupWrite
 from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.native.entries import encode_runs
@@ -41,6 +42,17 @@ def appended(
     group: int, entries: Sequence[Entry], hard_state: HardState | None = None, replica_id: int = 1
 ) -> GroupWrite:
     return GroupWrite(group, replica_id, hard_state, entries, encode_runs([entries])[0])
+
+
+def resume(store: LogStore) -> None:
+    """Begin a new run, as after a failed commit. Raises what its commit raises."""
+    batch = store.begin_run()
+    try:
+        store.commit(batch)
+    except Error:
+        store.roll_back([batch])
+        raise
+    store.finish(batch)
 
 
 def put(store: LogStore, *writes: GroupWrite) -> StagedBatch:

@@ -20,7 +20,7 @@ from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.native import logdump
 from multiraft.native.checksum import crc32c
 
-from .builders import all_entries, appended, born, make_entries, put
+from .builders import all_entries, appended, born, make_entries, put, resume
 from .model import Model
 from .workload import POLICY, life
 
@@ -141,7 +141,7 @@ def test_a_roll_back_gives_up_what_was_under_way(recorded: Recorded, tmp_path: P
                 store.commit(lost[0])
             recorded.environment.before_write = None
             store.roll_back(lost)
-            store.resume()
+            resume(store)
         put(store, *writes)
         model = model.after(writes)
         recorded.wait()

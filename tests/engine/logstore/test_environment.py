@@ -110,11 +110,11 @@ def test_a_write_cut_short_by_a_full_disk_is_told_from_a_failing_one(
         raise StorageFailed("Input/output error")
 
     monkeypatch.setattr(opened, "_write", cut_short)
-    free = {"bytes": 3}
+    free = {"bytes": module.PAGES_BYTES + 3}
     monkeypatch.setattr(module, "_free_bytes", lambda path: free["bytes"])
     with pytest.raises(DiskFull):
         opened.write([], [(b"1", b"four")])
-    free["bytes"] = 4
+    free["bytes"] = module.PAGES_BYTES + 4
     with pytest.raises(StorageFailed):
         opened.write([], [(b"1", b"four")])
 

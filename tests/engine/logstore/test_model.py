@@ -18,7 +18,7 @@ from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.raft.entry import Entry, limit_size
 from multiraft.raft.state import ConfState, HardState
 
-from .builders import appended, born, make_entries
+from .builders import appended, born, make_entries, resume
 from .model import Model
 
 GROUPS = st.integers(1, 5)
@@ -151,7 +151,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.durable.check(self.store)
         with pytest.raises(Closed):
             self.store.stage([])
-        self.store.resume()
+        resume(self.store)
 
     @rule()
     def crash(self) -> None:

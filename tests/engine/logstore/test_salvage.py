@@ -1,11 +1,12 @@
 """The newest batch without the page that makes it visible."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from multiraft.engine.errors import Corruption, DiskFull
-from multiraft.engine.logstore import renewal
+from multiraft.engine.errors import Corruption, DiskFull, StorageFailed
 from multiraft.engine.logstore.chunks import beginning, cut
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.environment import ASIDE, LmdbEnvironment
@@ -13,7 +14,7 @@ from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore
 from multiraft.raft.state import HardState
 
-from .builders import all_entries, appended, born, make_entries, put
+from .builders import all_entries, appended, born, make_entries, put, resume
 
 PAGE = 4096
 DATA = "data.mdb"
@@ -95,7 +96,7 @@ def test_a_failed_commit_is_never_found_again(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(DiskFull):
             store.commit(batch)
     store.roll_back([batch])
-    store.resume()
+    resume(store)
     environment.close()
     with (tmp_path / DATA).open("ab") as file:
         file.write(bytes(-file.tell() % PAGE) + pages + bytes(-len(pages) % PAGE))
@@ -144,12 +145,67 @@ def test_a_file_that_was_cut_off_is_corruption_and_does_not_end_the_process(tmp_
 def test_a_renewed_environment_holds_what_was_committed(tmp_path: Path):
     store = LogStore.open(tmp_path)
     put(store, born(7), appended(7, make_entries(2, 5, size=50_000)))
-    store._environment.close()
     before = (tmp_path / DATA).stat().st_ino
-    renewal.renew(tmp_path)
+    store.reopen()
+    store.copy()
+    store.adopt()
     assert (tmp_path / DATA).stat().st_ino != before
+    assert not (tmp_path / (DATA + ".new")).exists()
+    resume(store)
+    put(store, appended(7, make_entries(7, 1)))
+    expected = list(make_entries(2, 5, size=50_000) + make_entries(7, 1))
+    assert all_entries(store, 7) == expected
+    store.close()
     store = LogStore.open(tmp_path)
-    assert all_entries(store, 7) == list(make_entries(2, 5, size=50_000))
+    assert all_entries(store, 7) == expected
+    store.close()
+
+
+def test_a_copy_that_is_not_durable_leaves_the_environment_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = LogStore.open(tmp_path)
+    put(store, born(7), appended(7, make_entries(2, 5)))
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(StorageFailed):
+            store.copy()
+    assert not (tmp_path / (DATA + ".new")).exists()
+    assert all_entries(store, 7) == list(make_entries(2, 5))
+    store.close()
+
+
+def test_an_environment_that_has_lost_a_commit_is_not_gone_on_with(tmp_path: Path):
+    store = LogStore.open(tmp_path)
+    put(store, born(7))
+    with store._environment._env.begin(write=True) as transaction:
+        transaction.delete(store._environment.last_key())
+    with pytest.raises(Corruption):
+        store.reopen()
+    store.close()
+
+
+def test_the_beginning_of_a_run_that_could_not_be_flushed_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = LogStore.open(tmp_path)
+    put(store, born(7))
+    failed = store.stage([appended(7, make_entries(2, 1))])
+    store.roll_back([failed])
+    with monkeypatch.context() as patched:
+        patched.setattr(LmdbEnvironment, "sync", lambda *_: (_ for _ in ()).throw(StorageFailed("EIO")))
+        with pytest.raises(StorageFailed):
+            resume(store)
+    store.reopen()
+    resume(store)
+    put(store, appended(7, make_entries(2, 2)))
+    store.close()
+    store = LogStore.open(tmp_path)
+    assert all_entries(store, 7) == list(make_entries(2, 2))
     store.close()
 
 

@@ -13,7 +13,7 @@ from multiraft.native.entries import encode_runs
 from multiraft.raft.errors import Compacted, Misuse, SnapshotTemporarilyUnavailable, Unavailable
 from multiraft.raft.state import ConfState, HardState, Snapshot
 
-from .builders import MEMBERS, all_entries, appended, born, make_birth, make_entries, put
+from .builders import MEMBERS, all_entries, appended, born, make_birth, make_entries, put, resume
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_a_rolled_back_batch_leaves_no_trace_and_its_number_is_not_used_again(st
     assert set(store.births()) == {7}
     with pytest.raises(Closed):
         store.stage([])
-    store.resume()
+    resume(store)
     assert put(store, born(8)).seq > batches[-1].seq
     assert set(store.crash().births()) == {7, 8}
 
@@ -230,9 +230,9 @@ def test_every_opening_and_every_return_from_a_failure_begins_a_durable_run(stor
         store.commit(failed)
     store.roll_back([failed])
     with pytest.raises(DiskFull):
-        store.resume()
+        resume(store)
     store.environment.before_write = None
-    store.resume()
+    resume(store)
     assert runs(store) == {1: 1, 2: 1, 3: 2, 6: 4}
     assert list(store.environment.values) == sorted(store.environment.values)
     assert set(store.crash().births()) == {7}

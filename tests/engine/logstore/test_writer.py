@@ -86,9 +86,15 @@ def test_a_failed_commit_takes_everything_behind_it_along():
     assert heard.batches == [(1, None), (2, failure), (3, failure), (4, failure)]
     assert store.begun == [1, 2]
     assert writer.error is failure
-    with pytest.raises(Closed) as refused:
-        writer.submit(5)
-    assert refused.value.__cause__ is failure
+    writer.submit(5)  # its caller has not heard yet
+    heard.wait()
+    assert heard.batches[4:] == [(5, failure)]
+    writer.resume()
+    assert writer.error is None
+    writer.submit(6)
+    store.gates.release()
+    heard.wait()
+    assert heard.batches[5:] == [(6, None)]
     writer.close()
 
 
@@ -126,11 +132,12 @@ def test_a_flush_that_fails_in_a_pause_stops_the_writer():
     writer.submit(1)
     store.gates.release()
     assert store.settled.acquire(timeout=WAIT)
+    writer.submit(2)
+    heard.wait()
     writer.close()
     assert writer.error is failure
-    assert heard.batches == [(1, None)]
-    with pytest.raises(Closed):
-        writer.submit(2)
+    assert heard.batches == [(1, None), (2, failure)]
+    assert store.begun == [1]
 
 
 def test_close_commits_what_was_submitted_and_refuses_more():

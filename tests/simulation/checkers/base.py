@@ -159,6 +159,9 @@ class Checker:
     def committed(self, node_id: int, seq: int) -> None:
         """That batch is durable."""
 
+    def rolled_back(self, node_id: int, seq: int) -> None:
+        """That batch will never commit; what it said may be staged again in another one."""
+
     # -- turns ---------------------------------------------------------------------------------------------
 
     def passed(self, now: float) -> None:

@@ -119,6 +119,9 @@ class Disks(Checker):
     def committed(self, node_id: int, seq: int) -> None:
         self.of(node_id).commit(seq)
 
+    def rolled_back(self, node_id: int, seq: int) -> None:
+        del self.of(node_id).staged[seq]
+
     def stopped(self, node_id: int) -> None:
         self.of(node_id).staged.clear()
 
