@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from multiraft.engine.errors import Closed, DiskFull, Fatal, StorageFailed
-from multiraft.engine.logstore.chunks import chunk_key
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.engine.statemachine.overlay import OverlayStore
@@ -207,7 +206,7 @@ class Mount:
             self.log.commit(batch)
             return False
         values = self.disk.contents.log
-        dropped = [chunk_key(old.seq, part) for old in batch.retired for part in range(old.chunks)]
+        dropped = batch.collected.keys()
         added = self.log.encoded(batch)
         done = self.disk.random.randrange(len(added) + len(dropped))
         values.update(added[:done])

@@ -11,7 +11,7 @@ from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore
 from multiraft.raft.state import HardState
 
-from .builders import all_entries, appended, born, make_birth, make_entries, put
+from .builders import all_entries, appended, born, make_birth, make_entries, put, resume
 
 QUIET = 50
 """Groups that write once and then never again."""
@@ -96,7 +96,7 @@ def test_a_large_batch_moves_piece_by_piece_and_a_crash_or_failure_between_loses
         moved.append(batch.size)
         if number % 7 == 3:
             store.roll_back([batch])
-            store.resume()
+            resume(store)
             continue
         store.commit(batch)
         store.finish(batch)
