@@ -9,10 +9,11 @@ from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from .errors import Corruption
 from .parking import Parking
+from .rebuilding import Rebuilder
 from .replica import Replica
 from .replicas import Replicas
 from .turn import Turn
-from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received
+from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received
 
 BROKEN: Final = (RaftError, AssertionError, Corruption)
 """What a core raises that must not go on: a violated invariant, or a log that cannot be read."""
@@ -24,12 +25,18 @@ class Delivery:
     """Brings messages to the replicas of a node, and theirs to the outbox of a turn."""
 
     def __init__(
-        self, replicas: Replicas, parking: Parking, active: dict[int, Replica], snapshot_age: float
+        self,
+        replicas: Replicas,
+        parking: Parking,
+        active: dict[int, Replica],
+        snapshot_age: float,
+        ask_ticks: int,
     ) -> None:
         self.refused = 0
         """Messages dropped because they name another replica, come from the wrong node, or are bad."""
         self.directory_index = 0
         """The version of this node's directory."""
+        self.rebuilder = Rebuilder(replicas, self, ask_ticks)
         self._replicas = replicas
         self._parking = parking
         self._active = active
@@ -41,6 +48,10 @@ class Delivery:
     def snapshots_under_way(self) -> int:
         """Snapshots sent and not given up yet; one that has arrived counts until then."""
         return len(self._snapshots_sent)
+
+    def sends_snapshot(self, group: int, peer: int) -> bool:
+        """Whether a snapshot is under way to that replica of the group."""
+        return (group, peer) in self._snapshots_sent
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -65,13 +76,17 @@ class Delivery:
             turn.runs.received(received.group, message.entries, received.run)
         if received.kind == COMMIT_NOTICE:
             self._note_commit(turn, replica, message)
+        elif received.kind == STATE_REQUEST:
+            self.rebuilder.send_state(turn, replica, message.from_)
         else:
             self.step(turn, replica, message)
+            if message.type is MsgType.SNAP and replica.rebuilding is not None:
+                replica.rebuilding.arrived = message.snapshot
 
     def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """A message for a group that does not run here: early, or lost, or none of ours."""
         group = received.group
-        if received.kind == UNKNOWN_GROUP or group in self._replicas.lost:
+        if received.kind in {UNKNOWN_GROUP, STATE_REQUEST} or group in self._replicas.lost:
             return
         if directory_index > self.directory_index or self._replicas.expects(group):
             self._parking.park(node, directory_index, received, turn.now)

@@ -22,7 +22,7 @@ class Intake:
         answers = turn.effects.answers
         for proposal in inputs.proposals:
             replica = self._replicas.running.get(proposal.group)
-            if replica is None or not replica.leads or replica.quarantine:
+            if replica is None or not _serves(replica):
                 answers.append(Answer(proposal.token, self._replicas.not_leading(proposal.group)))
             elif (refused := refusal(proposal)) is not None:
                 answers.append(Answer(proposal.token, refused))
@@ -33,7 +33,7 @@ class Intake:
                 self._active[replica.group] = replica
         for read in inputs.reads:
             replica = self._replicas.running.get(read.group)
-            if replica is None or not replica.leads or replica.quarantine:
+            if replica is None or not _serves(replica):
                 answers.append(Answer(read.token, self._replicas.not_leading(read.group)))
             else:
                 replica.reads.queued.append(read)
@@ -109,3 +109,7 @@ def _heir(replica: Replica) -> int | None:
     raft = replica.raw.raft
     others = [(-one.match, id_) for id_, one in raft.tracker.others(raft.id) if raft.tracker.is_voter(id_)]
     return sorted(others)[replica.heirs_asked % len(others)][1] if others else None
+
+
+def _serves(replica: Replica) -> bool:
+    return replica.leads and replica.quarantine is None and replica.rebuilding is None

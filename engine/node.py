@@ -67,7 +67,9 @@ class Node:
         self._running = self.replicas.running
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
-        self._delivery = Delivery(self.replicas, self.parking, self._active, config.snapshot_ms / 1000)
+        self._delivery = Delivery(
+            self.replicas, self.parking, self._active, config.snapshot_ms / 1000, config.election_ticks
+        )
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
@@ -143,7 +145,7 @@ class Node:
         turn = Turn(now, runs, Outbox(runs), Effects(figures=figures))
         self._note_durable(turn, inputs)
         self._note_refused(turn, inputs)
-        self._note_flushed(inputs)
+        self._note_flushed(turn, inputs)
         self._bring_up_newborns(turn)
         lap(clock())
         self._step_messages(turn, inputs)
@@ -172,11 +174,7 @@ class Node:
 
     def fail_all(self, error: Error) -> list[Answer]:
         """The node stops: everybody who waits gets an answer."""
-        answers: list[Answer] = []
-        for replica in self._running.values():
-            answers += replica.proposals.fail_all(error)
-            answers += replica.reads.fail_all(error)
-        return answers
+        return self.replicas.fail_all(error)
 
     # -- phases: what the stores have done -------------------------------------------------------
 
@@ -201,9 +199,10 @@ class Node:
         if inputs.resume:
             self._held.resume()
 
-    def _note_flushed(self, inputs: Inputs) -> None:
+    def _note_flushed(self, turn: Turn, inputs: Inputs) -> None:
         """Applied state is on disk: logs may be cut, and snapshots may take the place of logs."""
         for flush in inputs.flushed:
+            self._delivery.rebuilder.flush_met_damage(turn, flush.damaged)
             durable, installed = self._flusher.finish(flush)
             self._installed += installed
             self._truncations.flushed(durable)
@@ -247,6 +246,8 @@ class Node:
         for _ in range(due):
             self._tick_replicas(turn)
         if due:
+            for replica in self._delivery.rebuilder.tick(turn, due):
+                self._activate(replica)
             self._delivery.forget_unfounded(turn)
             self._delivery.retry_snapshots(turn)
 
@@ -287,6 +288,8 @@ class Node:
     def _serve(self, turn: Turn, replica: Replica) -> None:
         self.replicas.timers.touch(replica)
         self._intake.hand_in(turn, replica)
+        if replica.rebuilding is not None:
+            self._delivery.rebuilder.take_state(replica, replica.rebuilding, turn.effects.answers)
         if replica.installing is None and replica.raw.has_ready():
             self._handle_ready(turn, replica, replica.raw.ready())
 
@@ -347,15 +350,11 @@ class Node:
         for replica, entries in turn.to_apply:
             if self._running.get(replica.group) is not replica:
                 continue
-            try:
-                if entries and replica.quarantine is None:
-                    replica.apply(entries, answers)
-                    turn.effects.figures.applied += len(entries)
-                    self._flusher.note_applied(replica)
-                replica.serve_reads(answers)
-            except Corruption as error:
-                self._delivery.fence(turn, replica, error)
-                continue
+            if entries and replica.quarantine is None:
+                replica.apply(entries, answers)
+                turn.effects.figures.applied += len(entries)
+                self._flusher.note_applied(replica)
+            replica.serve_reads(answers)
             if replica.raw.has_ready():
                 self._activate(replica)
 

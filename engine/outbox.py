@@ -7,7 +7,7 @@ from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
 from .runs import Run, Runs
 from .transport.kinds import FrameKind
-from .wire import COMMIT_NOTICE, UNKNOWN_GROUP, extra_of, row_of
+from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, extra_of, row_of
 
 FRAME_BYTES: Final = 1 << 20
 """Frames are cut here; a message that is larger by itself travels alone."""
@@ -55,6 +55,11 @@ class Outbox:
     def add_unknown(self, node: int, group: int, to: int) -> None:
         """Queue the answer to a message for a group that this node does not hold."""
         self._push(node, _Item([group, to, 0, UNKNOWN_GROUP, 0, 0, 0, 0, 0, 0, 0], None, b"", urgent=False))
+
+    def add_state_request(self, node: int, group: int, to: int, from_: int) -> None:
+        """Queue the request of replica ``from_`` for the state of its leader ``to``."""
+        row = [group, to, from_, STATE_REQUEST, 0, 0, 0, 0, 0, 0, 0]
+        self._push(node, _Item(row, None, b"", urgent=False))
 
     def frames(self, directory_index: int) -> list[OutFrame]:
         """Everything queued, in frames of at most 1 MiB and 4,096 rows; a snapshot has one of its own."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..native.entries import MAX_RUN_ENTRIES
-from ..raft.config import Config
 from ..raft.entry import Entry, EntryType
 from ..raft.errors import SnapshotTemporarilyUnavailable
 from ..raft.node import RawNode
@@ -15,9 +14,11 @@ from ..raft.ready import Ready
 from ..raft.state import ConfState, HardState, Role, Snapshot
 from .compaction import LogSize, cut_index
 from .config import EngineConfig
+from .core_config import core_config
 from .errors import Corruption, Error, NotLeader, Quarantined, SnapshotTooLarge
 from .logstore.port import Birth, GroupLog, GroupWrite
 from .pending import Answer, PendingProposals, PendingReads
+from .rebuilding import Rebuilding
 from .runs import Runs
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Applied, StateStore
@@ -89,6 +90,7 @@ class Replica:
         state: StateStore,
         config: EngineConfig,
         seed: random.Random,
+        rebuilding: "dict[int, Replica]",
     ) -> None:
         self.birth = birth
         self.group = birth.group
@@ -106,12 +108,15 @@ class Replica:
         self.heirs_asked = 0
         """How often another replica was asked to lead, because the disk here takes no writes."""
         self.quarantine: Quarantined | None = None
+        self.rebuilding: Rebuilding | None = None
+        """Set while the machine's state is not that of ``applied``, nor of any other point of the log."""
         self.commands_applied = 0
         """Commands that the machine has applied since this replica started."""
         self.place = 0
         """Of its row in the group table; this and the next are the node's timers' own."""
         self.ticked = 0
         """How many of the node's ticks the core has been given."""
+        self._all_rebuilding = rebuilding
         self._log = log
         self._state = state
         self._storage = ReplicaStorage(log, applied, self._state_to_send)
@@ -120,7 +125,7 @@ class Replica:
         self._checkpoint_bytes = 0
         self._keep_bytes = config.log_keep_bytes
         self._keep_entries = config.log_keep_entries
-        self.raw = RawNode(_core_config(birth, self._storage, applied, config, seed))
+        self.raw = RawNode(core_config(birth, self._storage, applied, config, seed))
 
     @property
     def leads(self) -> bool:
@@ -145,7 +150,8 @@ class Replica:
 
     def not_leader(self) -> Error:
         """The refusal of a request that only a leader can serve."""
-        return self.quarantine or NotLeader(self.group, self.leader_node)
+        leader = None if self.leads and self.rebuilding is not None else self.leader_node
+        return self.quarantine or NotLeader(self.group, leader)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -180,27 +186,37 @@ class Replica:
     # -- applying --------------------------------------------------------------------------------
 
     def apply(self, entries: Sequence[Entry], answers: list[Answer]) -> None:
-        """Apply committed entries and answer who waits for them.
+        """Apply committed entries and answer who waits for them; what a peer's state covers is passed over.
 
-        An exception from the machine quarantines this replica's apply; it goes on voting and replicating.
-
-        Raises:
-            Corruption: the state here is damaged, and peers hold it whole.
+        An exception from the machine quarantines this replica's apply, and damage that it meets costs it its
+        state if there are peers; it goes on voting and replicating.
         """
+        new = entries
+        if entries[0].index <= self.applied.index:
+            new = [entry for entry in entries if entry.index > self.applied.index]
+        if new and not self._apply_new(new, answers):
+            return
+        self.raw.acknowledge_apply(entries)
+
+    def _apply_new(self, entries: Sequence[Entry], answers: list[Answer]) -> bool:
         commands = [entry.data for entry in entries if entry.data and entry.type is EntryType.NORMAL]
         try:
             results = self.machine.apply(commands) if commands else []
-        except Exception as error:  # whatever a machine raises harms its own group only
-            self._quarantine(entries[0].index, error, answers)
+        except Exception as error:  # noqa: BLE001 # whatever a machine raises harms its own group only
             if isinstance(error, Corruption) and not self.is_alone:
-                raise
-            return
+                self.lose_state(error)
+                assert self.rebuilding is not None
+                self.rebuilding.unapplied = list(entries)
+                answers += self.proposals.fail_all(self.not_leader())
+            else:
+                self._quarantine(entries[0].index, error, answers)
+            return False
         self.commands_applied += len(commands)
         if len(self.proposals):
             self._answer_proposals(entries, results, answers)
         last = entries[-1]
         self.set_applied(last.index, last.term, self.applied.conf_state)
-        self.raw.acknowledge_apply(entries)
+        return True
 
     def _answer_proposals(
         self, entries: Sequence[Entry], results: Sequence[object], answers: list[Answer]
@@ -219,17 +235,18 @@ class Replica:
             self._state.set_applied(self.group, self.applied)
 
     def serve_reads(self, answers: list[Answer]) -> None:
-        """Answer the confirmed reads whose index is applied.
-
-        Raises:
-            Corruption: one of them has met damage, and been told; peers hold the state whole.
-        """
+        """Answer the confirmed reads whose index is applied. Damage that one meets is told, and is a loss."""
+        if self.rebuilding is not None:
+            answers += self.reads.fail_all(self.not_leader())
+            return
         first = len(answers)
         self.reads.serve(self.applied.index, self.machine, answers)
         if len(answers) > first and not self.is_alone:
             for answer in answers[first:]:
                 if isinstance(answer.value, Corruption):
-                    raise answer.value.with_traceback(None)
+                    self.lose_state(answer.value.with_traceback(None))
+                    answers += self.proposals.fail_all(self.not_leader())
+                    return
 
     def _quarantine(self, index: int, error: Exception, answers: list[Answer]) -> None:
         # Some of the commands may have changed the state: no index of the log has it, so neither the disk
@@ -242,11 +259,52 @@ class Replica:
 
     # -- snapshots and compaction ----------------------------------------------------------------
 
+    def lose_state(self, error: Corruption) -> None:
+        """The state here is damaged, old or gone: nothing is applied any more until a peer's has come.
+
+        What a command has written half-way is taken back: it belongs to no point of the log.
+        """
+        if self.rebuilding is None:
+            logger.error("group %d: its state here is lost and asked of a peer: %s", self.group, error)
+            self._state.discard(self.group)
+            self.rebuilding = Rebuilding(error)
+            self._all_rebuilding[self.group] = self
+            self.raw.hold_committed = True
+
+    def replace_state(self, snapshot: Snapshot, answers: list[Answer]) -> None:
+        """Put a peer's state in the place of the lost one. The log stays: it holds the snapshot's point.
+
+        Raises:
+            Corruption: the snapshot is damaged; nothing has changed.
+        """
+        assert self.rebuilding is not None
+        self._put_in_place(snapshot, answers)
+        unapplied = self.rebuilding.unapplied
+        self._has_state()
+        if unapplied:
+            self.apply(unapplied, answers)
+
+    def snapshot_to_send(self) -> Snapshot | None:
+        """The state for a peer that has lost its own, None if there is none to send."""
+        try:
+            return self._storage.snapshot()
+        except SnapshotTemporarilyUnavailable:
+            return None
+
     def _state_to_send(self) -> State | None:
         """The machine's state; the last one that the store has, if the machine has raised.
 
         The log is cut only below what the store has durably, so it leads on from there.
         """
+        if self.rebuilding is not None:
+            return None
+        try:
+            return self._whole_state()
+        except Corruption as error:
+            self.lose_state(error)
+            return None
+
+    def _whole_state(self) -> State | None:
         if self.quarantine is None:
             return self.applied, self.machine.snapshot()
         if not self.machine.durable:
@@ -256,10 +314,21 @@ class Replica:
 
     def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> None:
         """Put a received snapshot's data in place; it counts once the state store has flushed it."""
+        if self.rebuilding is not None and self.rebuilding.unapplied:
+            self.raw.acknowledge_apply(self.rebuilding.unapplied)
+        self._put_in_place(snapshot, answers)
+        self._state.set_install_marker(self.group, message_term)
+        self._has_state()
+
+    def _has_state(self) -> None:
+        self.rebuilding = None
+        self._all_rebuilding.pop(self.group, None)
+        self.raw.hold_committed = False
+
+    def _put_in_place(self, snapshot: Snapshot, answers: list[Answer]) -> None:
         self.machine.restore(snapshot.data)
         self.set_applied(snapshot.index, snapshot.term, snapshot.conf_state)
         self.checkpoint()
-        self._state.set_install_marker(self.group, message_term)
         self.proposals.skipped(snapshot.index, snapshot.term, answers)
 
     def checkpoint(self) -> None:
@@ -275,7 +344,7 @@ class Replica:
         A log shorter than the last checkpoint is let grow: writing the state must not cost more than writing
         what led to it.
         """
-        if self.machine.durable or self.quarantine is not None:
+        if self.machine.durable or self.quarantine is not None or self.rebuilding is not None:
             return False
         if self._log_size.total < self._checkpoint_bytes:
             return False
@@ -296,7 +365,7 @@ class Replica:
         index = cut_index(
             self._log_size,
             first=self._log.first_index(),
-            applied=self.applied.index,
+            applied=self.raw.raft.log.applied,  # what a peer's state covers may still have to be handed out
             durable=min(self._state.durable_applied(self.group), self._oldest_snapshot_sent()),
             keep_bytes=self._keep_bytes,
             keep_entries=self._keep_entries,
@@ -317,26 +386,3 @@ class Replica:
         self._log_size.cut(index)
         cut = (index, self._log.term(index))
         return GroupWrite(group=self.group, replica_id=self.replica_id, truncate=cut)
-
-
-def _core_config(
-    birth: Birth, storage: ReplicaStorage, applied: Applied, config: EngineConfig, seed: random.Random
-) -> Config:
-    return Config(
-        id=birth.replica_id,
-        storage=storage,
-        random=seed,
-        election_tick=config.election_ticks,
-        heartbeat_tick=config.beat_ticks,
-        applied=applied.index,
-        async_storage_writes=True,
-        pre_vote=True,
-        check_quorum=True,
-        max_size_per_msg=config.append_bytes,
-        max_inflight_msgs=config.inflight_messages,
-        max_inflight_bytes=config.inflight_bytes,
-        max_uncommitted_size=config.uncommitted_bytes,
-        max_committed_size_per_ready=config.apply_bytes,
-        commit_notices=True,
-        disable_proposal_forwarding=True,
-    )

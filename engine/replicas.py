@@ -45,6 +45,8 @@ class Replicas:
         """Why the disk takes no writes of callers at present."""
         self._with_peers: set[int] = set()
         """Those among them that others hold as well."""
+        self.rebuilding: dict[int, Replica] = {}
+        """Those among the running ones whose state is lost."""
         self.births = Births()
         self.timers = Timers()
         self._config = config
@@ -68,10 +70,46 @@ class Replicas:
     def start(self, birth: Birth) -> Replica:
         """Start one replica from what is durable.
 
+        A state that is gone, damaged, or older than the log is made anew from a log that reaches back to the
+        birth; else the replica starts without, and asks its peers for it.
+
         Raises:
-            Corruption: log and state contradict each other.
+            Corruption: the log has lost what was applied, or the state is lost and there is no peer.
             InvalidArgument: the machine keeps its state in another way than the one that wrote it.
         """
+        log = self._log.group(birth.group)
+        lost: Corruption | None = None
+        try:
+            machine, applied = self._open_state(birth)
+        except Corruption as error:
+            machine, applied = self._start_afresh(birth)
+            if log.first_index() - 1 > applied.index:
+                lost = error
+            else:
+                logger.warning("group %d: its state is made anew from the log: %s", birth.group, error)
+        self._finish_install(birth, applied)
+        start = log.first_index() - 1
+        if applied.index < start:
+            lost = lost or Corruption(
+                f"its state is at index {applied.index}, the log begins at {start + 1}",
+                birth.group,
+                applied.index,
+            )
+            if len(birth.peers) == 1:
+                raise lost
+            applied = Applied(start, log.term(start), log.initial_state()[1], machine.metadata())
+        check_log_holds(birth.group, self._log, applied)
+        replica = Replica(
+            birth, log, machine, applied, self._state, self._config, self._seed, self.rebuilding
+        )
+        if lost is not None:
+            replica.lose_state(lost)
+        self.running[birth.group] = replica
+        self.timers.add(replica)
+        return replica
+
+    def _open_state(self, birth: Birth) -> tuple[StateMachine, Applied]:
+        """The machine as the state store has it. Raises as `start`."""
         group = birth.group
         recorded, kept = self._state.applied(group), self._state.checkpoint(group)
         applied = recorded or (kept[0] if kept else None)
@@ -83,15 +121,13 @@ class Replicas:
             )
         if kept is not None:
             machine.restore(kept[1])
-        if applied is None:
-            applied = Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
-        self._finish_install(birth, applied)
-        check_log_holds(group, self._log, applied)
-        log = self._log.group(group)
-        replica = Replica(birth, log, machine, applied, self._state, self._config, self._seed)
-        self.running[group] = replica
-        self.timers.add(replica)
-        return replica
+        return machine, applied or Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
+
+    def _start_afresh(self, birth: Birth) -> tuple[StateMachine, Applied]:
+        """A machine as it was born; what the store has of the group goes with the next flush."""
+        self._state.remove(birth.group)
+        machine = self._machines(birth, None)
+        return machine, Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
 
     def create(self, births: Iterable[Birth]) -> None:
         """Order replicas: the directory's machine calls this as it applies a creation.
@@ -125,8 +161,17 @@ class Replicas:
         reason.__cause__ = error
         del self.running[replica.group]
         self.timers.remove(replica)
+        self.rebuilding.pop(replica.group, None)
         self.declare_lost(replica.birth, reason)
         return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
+
+    def fail_all(self, error: Error) -> list[Answer]:
+        """Nothing runs any more: the answers to everybody who waits."""
+        answers: list[Answer] = []
+        for replica in self.running.values():
+            answers += replica.proposals.fail_all(error)
+            answers += replica.reads.fail_all(error)
+        return answers
 
     def refusal(self, group: int) -> Error:
         """Why this node cannot serve the group now."""
@@ -173,16 +218,13 @@ def check_log_holds(group: int, log_store: LogStore[Any], applied: Applied) -> N
     """Compare what the state store says is applied with the log.
 
     Raises:
-        Corruption: the log has lost entries that were applied, or the state is older than the log's start.
+        Corruption: the log has lost entries that were applied.
     """
     log = log_store.group(group)
     first, last = log.first_index(), log.last_index()
     if applied.index > last:
         raise Corruption(f"state is at index {applied.index}, the log ends at {last}", group, applied.index)
-    if applied.index < first - 1:
-        raise Corruption(
-            f"state is at index {applied.index}, the log begins at {first}", group, applied.index
-        )
+    assert applied.index >= first - 1, "a state that is older is not taken for the replica's"
     term = log.term(applied.index)
     if term != applied.term:
         said = f"applied with term {applied.term}, the log says {term}"

@@ -21,6 +21,8 @@ COMMIT_NOTICE: Final = 200
 """Row type of a commit notice: term and commit index, from the leader, never answered."""
 UNKNOWN_GROUP: Final = 201
 """Row type of the answer to a message for a group that this node does not hold."""
+STATE_REQUEST: Final = 202
+"""Row type of a follower's request for its leader's state: its own is lost."""
 
 SNAPSHOT_CONF_LIMIT: Final = 64 * 1024
 
@@ -44,6 +46,7 @@ _PEER_TYPES: Final[dict[int, MsgType]] = {
     )
 }
 """The only types that a peer may send: a storage response from the wire would forge durability."""
+_NOT_RAFT: Final = frozenset({COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST})
 _TERMLESS: Final = frozenset({MsgType.PROP, MsgType.READ_INDEX})
 _ENTRY_TYPES: Final = {int(kind): kind for kind in EntryType}
 _LENGTH: Final = struct.Struct("<I")
@@ -51,7 +54,7 @@ _SNAPSHOT_POINT: Final = struct.Struct("<QQ")
 
 
 class Received(NamedTuple):
-    """One row of a frame: ``kind`` is a :class:`MsgType`, :data:`COMMIT_NOTICE` or :data:`UNKNOWN_GROUP`."""
+    """One row of a frame: ``kind`` is a :class:`MsgType` or one of the row types above."""
 
     group: int
     kind: int
@@ -112,7 +115,7 @@ def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneo
     known = _PEER_TYPES.get(kind)
     snapshot = None
     if known is None:
-        if kind not in {COMMIT_NOTICE, UNKNOWN_GROUP}:
+        if kind not in _NOT_RAFT:
             raise BadFrame(f"a peer may not send messages of type {kind}")
         known = MsgType.HEARTBEAT
     elif known is MsgType.SNAP:

@@ -25,7 +25,7 @@ class RawNode:
     that this replica must not go on; the others leave it as it was.
     """
 
-    __slots__ = ("_allow_unstable", "_hard_state", "_lead", "_on_advance", "_role", "raft")
+    __slots__ = ("_allow_unstable", "_hard_state", "_lead", "_on_advance", "_role", "hold_committed", "raft")
 
     def __init__(self, config: Config, state: ReplicaState | None = None) -> None:
         """Start, or start again, from what `config.storage` holds. `ConfigError`, `CorruptLog`.
@@ -45,6 +45,8 @@ class RawNode:
             self._hard_state, (self._lead, self._role) = state.shown_hard_state, state.shown_soft_state
             self._on_advance = export.messages(state.on_advance)
         self.raft = raft
+        self.hold_committed = False
+        """While the host sets it, no committed entries are handed out: what applies them is not ready."""
 
     # -- putting away -------------------------------------------------------------------------------------
 
@@ -255,7 +257,7 @@ class RawNode:
             raft.messages
             or raft.after_append
             or log.unstable.has_next_entries()
-            or log.has_next_committed(allow_unstable=self._allow_unstable)
+            or (not self.hold_committed and log.has_next_committed(allow_unstable=self._allow_unstable))
             or log.committed != before.commit
             or raft.commits_to_tell
             or raft.read_states
@@ -282,7 +284,7 @@ class RawNode:
             None,
             unstable.next_entries(),
             unstable.next_snapshot(),
-            raft.log.next_committed(allow_unstable=self._allow_unstable),
+            [] if self.hold_committed else raft.log.next_committed(allow_unstable=self._allow_unstable),
             raft.read_states,
             raft.dropped_reads,
             raft.messages,

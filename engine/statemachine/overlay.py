@@ -162,7 +162,10 @@ class OverlayStore:
         """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""
         index = self._durable.get(group)
         if index is None:
-            point = read_point(self.medium, group) or read_checkpoint_point(self.medium, group)
+            try:
+                point = read_point(self.medium, group) or read_checkpoint_point(self.medium, group)
+            except Corruption:
+                return 0
             index = self._durable[group] = 0 if point is None else point.applied.index
         return index
 

@@ -138,7 +138,10 @@ class StateStore(Protocol):
         ...
 
     def durable_applied(self, group: int) -> int:
-        """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""
+        """The applied index that is on the disk (of the checkpoint if there is no record).
+
+        0 if there is none, or if what says so is damaged: whatever the log has is needed then.
+        """
         ...
 
     def reopen(self) -> None:

@@ -9,9 +9,7 @@ import pytest
 
 from multiraft.engine.errors import (
     CommandTooLarge,
-    Corruption,
     InvalidArgument,
-    NotLeader,
     Quarantined,
     QueryFailed,
 )
@@ -227,45 +225,6 @@ def test_a_core_that_breaks_stops_its_replica_and_nothing_else(method: str):
     assert {answer.token.name for answer in host.answers} == {"appended", "queued", "read", "other"}
     assert host.answer("other") == [None]
     assert isinstance(host.node.replicas.lost[GROUP], Quarantined)
-
-
-def damage(machine: Machine) -> None:
-    """A bit of what the machine keeps has turned over: whoever meets it is told."""
-
-    def fail(*_):
-        raise Corruption("its checksum does not match", GROUP)
-
-    machine.apply = machine.get = fail
-
-
-@pytest.mark.parametrize("meets", ["a command", "a read"])
-def test_a_leader_whose_state_is_damaged_makes_room_for_another(meets: str):
-    """It went on leading and refused everything, while its peers held the state whole."""
-    nodes = settled()
-    damage(nodes[1].machine(GROUP))
-    if meets == "a command":
-        nodes[1].propose(GROUP, put(b"a", b"1"))
-    else:
-        nodes[1].read(GROUP, b"a", token="proposal")
-    nodes.settle()
-    assert nodes[1].answered()
-    assert isinstance(nodes[1].node.replicas.lost[GROUP], Quarantined)
-    nodes.pass_time(3)
-    leader = nodes.leader(GROUP)
-    leader.propose(GROUP, put(b"b", b"2"), token="later")
-    nodes[1].propose(GROUP, put(b"b", b"3"), token="elsewhere")
-    nodes.settle()
-    assert leader.answer("later") == [None]
-    assert isinstance(nodes[1].answer("elsewhere"), NotLeader), "or its caller would not look elsewhere"
-
-
-def test_a_replica_without_peers_stays_and_tells_of_its_damage():
-    nodes = settled(count=1)
-    damage(nodes[1].machine(GROUP))
-    nodes[1].read(GROUP, b"a")
-    nodes.settle()
-    assert isinstance(nodes[1].answer("read"), Corruption)
-    assert nodes[1].replica(GROUP).leads
 
 
 def test_a_damaged_log_does_not_keep_a_node_from_starting():

@@ -46,7 +46,7 @@ from tests.raft.harness import replica, replicating, storage_with
 STEPS = 2500
 
 NOT_EXPORTED: dict[type, dict[str, str]] = {
-    RawNode: {"_allow_unstable": "a setting"},
+    RawNode: {"_allow_unstable": "a setting", "hold_committed": "the host's"},
     Raft: {
         "config": "the host keeps it",
         "id": "a setting, compared",

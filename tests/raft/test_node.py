@@ -176,6 +176,19 @@ def test_several_readys_may_be_outstanding():
     assert raw.raft.log.unstable.entries == []
 
 
+def test_committed_entries_wait_while_the_host_holds_them():
+    raw = follower()
+    finish(raw, append(raw, 1, (1, 1), 1, commit=2))
+    raw.hold_committed = True
+    assert not raw.has_ready()
+    second = append(raw, 1, (1, 2), 1, commit=3)
+    assert second.entries
+    assert second.committed_entries == []
+    assert [m.index for m in finish(raw, second)] == [3], "it acknowledges all the same"
+    raw.hold_committed = False
+    assert [entry.index for entry in raw.ready().committed_entries] == [2, 3]
+
+
 def test_attestation_of_an_earlier_term_does_not_count_for_entries():
     """The entries it speaks of may have been replaced, and replaced again by the same ones (ABA)."""
     raw = follower()

@@ -45,6 +45,8 @@ class Cluster:
         """The live ones."""
         self.excused: set[int] = set()
         """Nodes that have lost something and need not come back, or not whole."""
+        self.stateless: set[int] = set()
+        """Nodes that have lost their state, or part of it, and nothing else: they must get it again."""
         self.gone: set[int] = set()
         """Those among them that do not run any more."""
         self.tear_share = 0.0
@@ -115,7 +117,7 @@ class Cluster:
             on_stopped=on_stopped,
         )
         process.loop.pass_cost = self.pass_cost
-        process.mount.tear_share = self.tear_share if len(self.excused) < MOST_LOST else 0.0
+        process.mount.tear_share = self.tear_share if self.may_lose(node) else 0.0
         return process
 
     def crash(self, node: int, *, silently: bool = False) -> bool:
@@ -163,12 +165,20 @@ class Cluster:
 
     def may_lose(self, node: int) -> bool:
         """Whether this node may lose its disk, or part of it."""
-        return node in self.excused or len(self.excused) < MOST_LOST
+        return len((self.excused | self.stateless) - {node}) < MOST_LOST
 
     def excuse(self, node: int) -> None:
         """A node's disk is damaged."""
         self.excused.add(node)
         self.world.check(self.watch.damaged, node)
+
+    def lose_state(self, node: int, left: dict[bytes, bytes] | None) -> None:
+        """A node's state store holds something else now, or has rotted (None)."""
+        self.stateless.add(node)
+        if left is not None:
+            self.disks[node].contents.state = left
+        self.note(node, "loses its state" if not left else "has an old state")
+        self.world.check(self.watch.state_lost, node)
 
     def wipe(self, node: int) -> None:
         """A node comes back with an empty disk: nobody may take it for the one it was."""

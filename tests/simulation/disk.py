@@ -123,11 +123,14 @@ class Disk:
         name, store = self.random.choice([one for one in stores if one[1]] or [("", {})])
         if not store:
             return None
-        key = self.random.choice(list(store))
+        self.flip_in(store, self.random.choice(list(store)))
+        return name
+
+    def flip_in(self, store: dict[bytes, bytes], key: bytes) -> None:
+        """Turn over one bit of this value."""
         value = bytearray(store[key])
         value[self.random.randrange(len(value))] ^= 1 << self.random.randrange(8)
         store[key] = bytes(value)
-        return name
 
 
 class Mount:

@@ -10,6 +10,7 @@ from .disk import Contents
 from .network_faults import NetworkFaults
 from .plan import Fault, Plan
 from .poison import poison, sicken
+from .state_loss import age_state, damage_state, lose_state
 
 
 class Faults(NetworkFaults):
@@ -217,6 +218,24 @@ class Faults(NetworkFaults):
         rosters = [one.assembly.transport.admission._roster for id_, one in engines.items() if id_ != node]
         known = [roster._newest.get(node) for roster in rosters]
         return all(process is not None and process.incarnation == present for process in known)
+
+    # -- state stores ----------------------------------------------------------------------------
+
+    def _state_loss(self, fault: Fault, lose: Callable[[Cluster, int, Fault], None]) -> bool:
+        node = self.cluster.ids[int(fault.luck[0] * len(self.cluster.ids))]
+        if node not in self.cluster.processes or not self.cluster.may_lose(node):
+            return False
+        lose(self.cluster, node, fault)
+        return True
+
+    def _lose_state(self, fault: Fault) -> bool:
+        return self._state_loss(fault, lose_state)
+
+    def _age_state(self, fault: Fault) -> bool:
+        return self._state_loss(fault, age_state)
+
+    def _damage_state(self, fault: Fault) -> bool:
+        return self._state_loss(fault, damage_state)
 
     # -- state machines --------------------------------------------------------------------------
 

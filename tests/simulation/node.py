@@ -11,7 +11,7 @@ from multiraft.engine.outbox import OutFrame
 from multiraft.engine.transport.hello import Hello
 from multiraft.engine.transport.tcp import TcpOptions, TcpTransport
 from multiraft.engine.turn import Effects, Inputs
-from multiraft.engine.wire import COMMIT_NOTICE, UNKNOWN_GROUP
+from multiraft.engine.wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP
 from multiraft.shards.assembly import Assembly
 from multiraft.shards.engine import Engine
 from multiraft.shards.place import Place
@@ -26,7 +26,7 @@ from .strays import Strays
 from .tally import Tally
 from .trace import Trace, rows_of
 
-UNWATCHED = {COMMIT_NOTICE, UNKNOWN_GROUP}
+UNWATCHED = {COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST}
 
 
 class Ports:

@@ -61,6 +61,10 @@ POISONS: Final = ("sicken", "poison")
 POISONED_SHARE: Final = 0.1
 """How many of the seeds have them."""
 
+STATE_LOSSES: Final = ("lose state", "age state", "damage state")
+"""What happens to state stores, drawn apart as well; all of it to one node."""
+STATE_LOSS_SHARE: Final = 0.12
+
 OPERATIONS: Final[dict[Kind, float]] = {
     Kind.PUT: 45,
     Kind.GET: 20,
@@ -164,7 +168,9 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         tear_share=0.1 if lossless and source.random() < 0.1 else 0.0,
         lasting=_draw_lasting(source),
         kinds=kinds,
-        faults=_draw_faults(source, kinds, seconds) + _draw_poisons(seed, seconds),
+        faults=_draw_faults(source, kinds, seconds)
+        + _draw_poisons(seed, seconds)
+        + _draw_state_losses(seed, seconds),
         steps=_draw_steps(source, clients, seconds, groups),
     )
 
@@ -213,6 +219,25 @@ def _draw_poisons(seed: int, seconds: float) -> tuple[Fault, ...]:
     return tuple(
         Fault(number, at, source.choices(POISONS, weights)[0], 0.0, tuple(source.random() for _ in range(4)))
         for number, at in enumerate(times, 1000)
+    )
+
+
+def _draw_state_losses(seed: int, seconds: float) -> tuple[Fault, ...]:
+    """As the poisons."""
+    source = random.Random(f"state {seed}")
+    if source.random() >= STATE_LOSS_SHARE:
+        return ()
+    victim = source.random()
+    times = sorted(source.uniform(0, seconds) for _ in range(source.choice((1, 2, 4))))
+    return tuple(
+        Fault(
+            number,
+            at,
+            source.choice(STATE_LOSSES),
+            source.uniform(0.05, 2.0),
+            (victim, 1.0, source.random(), source.random()),
+        )
+        for number, at in enumerate(times, 2000)
     )
 
 

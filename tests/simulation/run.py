@@ -216,6 +216,8 @@ class Simulation:
             raft = replica.raw.raft
             if replica.leads:
                 leaders.append(member)
+            if member not in excused and replica.rebuilding is not None:
+                return [f"group {group} has no state on node {member}"]
             if member not in excused:
                 followed[member] = raft.term, raft.lead
                 applied[member] = replica.applied.index, raft.log.last_index()

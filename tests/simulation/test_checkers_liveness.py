@@ -3,6 +3,8 @@
 import pytest
 
 from multiraft.engine.config import EngineConfig
+from multiraft.engine.errors import Corruption
+from multiraft.engine.rebuilding import Rebuilding
 from tests.simulation.checkers.base import Kind, Operation, Outcome, Violation
 from tests.simulation.checkers.liveness import CATCH_UP_S, Liveness
 from tests.simulation.traces import NODES, Trace, put
@@ -142,6 +144,15 @@ def test_an_excused_replica_may_stay_behind(trace: Trace):
     trace.suite.damaged(3)
     trace.suite.passed(10.0 + CATCH_UP_S)
     trace.finish()
+
+
+def test_a_state_that_was_lost_and_never_came(trace: Trace):
+    behind(trace)
+    trace.suite.state_lost(3)
+    trace.set_applied(3, 2, 1)
+    trace.replicas[3].rebuilding = Rebuilding(Corruption("its state is gone", 2))
+    with broken("its state is gone, and nothing came"):
+        trace.suite.passed(10.0 + CATCH_UP_S)
 
 
 def test_an_operation_that_nobody_answered(trace: Trace):

@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from multiraft.engine.errors import Corruption
+from multiraft.engine.rebuilding import Rebuilding
 from multiraft.engine.statemachine.commands import (
     encode_batch,
     encode_cas,
@@ -50,6 +52,15 @@ def test_equal_replicas_pass(trace: Trace):
     )
     agree(trace, command(6, encode_batch([(b"k", None), (b"b", b"1")])), Entry(1, 7))
     trace.restart(2)
+    trace.finish()
+
+
+def test_a_state_given_up_for_nothing(trace: Trace):
+    agree(trace, put(2))
+    trace.replicas[2].rebuilding = Rebuilding(Corruption("it is lost", 2))
+    with broken("it is lost, and nothing is wrong"):
+        trace.finish()
+    trace.suite.state_lost(2)
     trace.finish()
 
 

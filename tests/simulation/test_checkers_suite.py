@@ -47,6 +47,7 @@ def test_every_hook_reaches_those_who_listen_and_nobody_else():
     trace.restart(1)
     suite.lost(3)
     suite.damaged(3)
+    suite.state_lost(3)
     suite.poisoned(3, GROUP)
     suite.queued(1, 0, 0, 1)
     trace.finish()

@@ -4,7 +4,7 @@ import hashlib
 from collections import deque
 
 from multiraft.engine.outbox import OutFrame
-from multiraft.engine.wire import COMMIT_NOTICE, UNKNOWN_GROUP, Received, read_frame
+from multiraft.engine.wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received, read_frame
 from multiraft.native.frames import HEADER_SIZE, open_header
 from multiraft.raft import describe
 
@@ -67,6 +67,8 @@ def describe_row(row: Received) -> str:
         what = f"{message.from_}->{message.to} CommitNotice Term:{message.term} Commit:{message.commit}"
     elif row.kind == UNKNOWN_GROUP:
         what = f"->{message.to} UnknownGroup"
+    elif row.kind == STATE_REQUEST:
+        what = f"{message.from_}->{message.to} StateRequest"
     else:
         what = describe.describe_message(message)
     return f"group {row.group}: {what}"

@@ -85,6 +85,7 @@ class FakeReplica:
         self.applied = Applied(1, 1, CONF, b"")
         self.installing: Any = None
         self.quarantine: Any = None
+        self.rebuilding: Any = None
         self.log = FakeLog()
         own = SimpleNamespace(match=0)
         self.raft = SimpleNamespace(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
+from multiraft.engine.errors import Corruption
 from multiraft.engine.replica import Replica
 from multiraft.engine.statemachine.commands import HEADER_BYTES, encode_delete
 from multiraft.engine.statemachine.kv import KVMachine
@@ -39,6 +40,8 @@ class Acknowledged(Checker):
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self._rotten: set[int] = set()
+        """Nodes whose state store was damaged."""
         self._writes: dict[bytes, Operation] = {}
         """By command the operations that write a value of their own."""
         self._seen: dict[bytes, tuple[int, int]] = {}
@@ -157,7 +160,18 @@ class Acknowledged(Checker):
             if node_id not in cluster.excused:
                 for replica in node.replicas.running.values():
                     if replica.quarantine is None:
-                        self._check_end(node_id, replica)
+                        self._check_sound(node_id, replica)
+
+    def _check_sound(self, node_id: int, replica: Replica) -> None:
+        """A value may have rotted and nobody has met it: then it says so, and is not taken for another."""
+        try:
+            self._check_end(node_id, replica)
+        except Corruption:
+            if node_id not in self._rotten:
+                raise
+
+    def state_lost(self, node_id: int) -> None:
+        self._rotten.add(node_id)
 
     def _check_end(self, node_id: int, replica: Replica) -> None:
         known = self._known.get(replica.group, 1)

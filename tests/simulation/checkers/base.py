@@ -112,7 +112,7 @@ class Cluster(Protocol):
 
     @property
     def excused(self) -> Collection[int]:
-        """Nodes that lost their disk, or hold flipped bits: they need not catch up."""
+        """Nodes that lost their disk, or hold flipped bits in their log: they need not catch up."""
         ...
 
 
@@ -147,6 +147,9 @@ class Checker:
 
     def damaged(self, node_id: int) -> None:
         """Bits on the node's disk were flipped: what it reads may fail, and replicas may be set aside."""
+
+    def state_lost(self, node_id: int) -> None:
+        """The node's state store is gone, old or damaged, and its log is whole: it must catch up."""
 
     def poisoned(self, node_id: int, group: int) -> None:
         """The group's machine on this node may raise from now on, until the node stops; 0: on every node."""

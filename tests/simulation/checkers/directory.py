@@ -150,7 +150,7 @@ class Directory(Checker):
 
     def _check_whole(self, node_id: int, replica: Replica) -> None:
         machine = replica.machine
-        if not isinstance(machine, DirectoryMachine):
+        if not isinstance(machine, DirectoryMachine) or replica.rebuilding is not None:
             return
         directory = machine.directory
         self._check_index(node_id, replica, directory)

@@ -80,6 +80,8 @@ class Disk:
         """The newest batch that is."""
         self.excused = False
         """The real one was lost or damaged at some time."""
+        self.state_lost = False
+        """The state store was."""
 
     def commit(self, seq: int) -> None:
         """A batch is durable."""
@@ -131,3 +133,6 @@ class Disks(Checker):
 
     def damaged(self, node_id: int) -> None:
         self.of(node_id).excused = True
+
+    def state_lost(self, node_id: int) -> None:
+        self.of(node_id).state_lost = True

@@ -165,6 +165,8 @@ class Liveness(Checker):
                     f"group {replica.group}, replica {replica.replica_id}: applied is "
                     f"{replica.applied.index}, {target} was committed {CATCH_UP_S} s ago"
                 )
+            if replica.rebuilding is not None and target and self._has_quorum(replica.group):
+                raise self.violation(f"group {replica.group}: {replica.rebuilding.reason}, and nothing came")
 
     # -- clients, and the end --------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class Positions(Checker):
         if raft.log.committed < commit:
             raise self.violation(f"{where}: commit fell from {commit} to {raft.log.committed}")
         flushed = self._flushed[node_id].get(replica.group, 0)
-        if replica.applied.index < flushed:
+        if replica.applied.index < flushed and not self._disks.of(node_id).state_lost:
             raise self.violation(f"{where}: applied fell from {flushed} to {replica.applied.index}")
 
     # -- what becomes durable --------------------------------------------------------------------

@@ -47,10 +47,14 @@ class StateEquality(Checker):
         machine = replica.machine
         if not isinstance(machine, KVMachine) or replica.quarantine is not None:
             return
+        if replica.rebuilding is not None:
+            if not (self._disks.of(node_id).excused or self._disks.of(node_id).state_lost):
+                raise self.violation(f"node {node_id}: {replica.rebuilding.reason}, and nothing is wrong")
+            return
         try:
             self._compare_state(node_id, replica, machine)
         except Corruption:
-            if not self._disks.of(node_id).excused:
+            if not (self._disks.of(node_id).excused or self._disks.of(node_id).state_lost):
                 raise
 
     def _compare_state(self, node_id: int, replica: Replica, machine: KVMachine) -> None:

@@ -1,0 +1,112 @@
+"""Replicas whose state was lost or damaged here: they vote and replicate, and get the state of a peer.
+
+Their log is whole, so nothing that they promised is in doubt; they apply nothing, and serve nobody. A
+follower asks its leader for the state, again and again; a leader hands its leadership over first. A snapshot
+that arrives takes the place of the state alone: the log holds its point already, and goes on behind it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..raft.entry import Entry
+from ..raft.messages import Message, MsgType
+from ..raft.state import Snapshot
+from .errors import Corruption
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
+    from .pending import Answer
+    from .replica import Replica
+    from .replicas import Replicas
+    from .turn import Turn
+
+logger = logging.getLogger("multiraft.node")
+
+
+@dataclass(slots=True)
+class Rebuilding:
+    """What a replica knows of its state while that is not here."""
+
+    reason: Corruption
+    unapplied: list[Entry] = field(default_factory=list)
+    """Entries that the core has handed out, and the damaged state could not take."""
+    arrived: Snapshot | None = None
+    """A state that came, and waits until the log holds its point durably."""
+    ticks: int = 0
+    """Since the leader was asked last."""
+    hand_overs: int = 0
+    """How often it has given up leading."""
+
+
+class Rebuilder:
+    """Asks for the states that are missing, sends those that are asked for, and puts them in place."""
+
+    def __init__(self, replicas: "Replicas", delivery: "Delivery", ask_ticks: int) -> None:
+        self._replicas = replicas
+        self._delivery = delivery
+        self._ask_ticks = ask_ticks
+
+    def tick(self, turn: "Turn", ticks: int) -> "list[Replica]":
+        """Time passes: ask, at first at once and then now and then. Returns the replicas that wait."""
+        waiting = list(self._replicas.rebuilding.values())
+        for replica in waiting:
+            rebuilding = replica.rebuilding
+            assert rebuilding is not None
+            rebuilding.ticks -= ticks
+            leader = replica.leader_node
+            if rebuilding.ticks > 0 or leader is None:
+                continue
+            rebuilding.ticks = self._ask_ticks
+            if replica.leads:
+                self._replicas.timers.touch(replica)
+                _hand_over(replica, rebuilding)
+            else:
+                own, lead = replica.replica_id, replica.raw.raft.lead
+                turn.outbox.add_state_request(leader, replica.group, lead, own)
+        return waiting
+
+    def flush_met_damage(self, turn: "Turn", damaged: Mapping[int, Corruption]) -> None:
+        """The states of these groups cannot be flushed: what they would replace on the disk is damaged."""
+        for group, error in damaged.items():
+            replica = self._replicas.running.get(group)
+            if replica is not None and replica.is_alone:
+                self._delivery.fence(turn, replica, error)
+            elif replica is not None:
+                replica.lose_state(error)
+
+    def send_state(self, turn: "Turn", replica: "Replica", peer: int) -> None:
+        """A peer asks for this replica's state. It gets it from a leader that has it, once at a time."""
+        if not replica.leads or self._delivery.sends_snapshot(replica.group, peer):
+            return
+        snapshot = replica.snapshot_to_send()
+        if snapshot is not None and peer in replica.raw.raft.tracker.progress:
+            logger.info("group %d: replica %d gets the state that it lost", replica.group, peer)
+            term = replica.raw.raft.term
+            message = Message(MsgType.SNAP, peer, replica.replica_id, term, snapshot=snapshot)
+            self._delivery.send(turn, replica, message)
+
+    def take_state(self, replica: "Replica", rebuilding: Rebuilding, answers: "list[Answer]") -> None:
+        """Put the state that has arrived in place, as soon as the log holds its point durably."""
+        snapshot, log = rebuilding.arrived, replica.raw.raft.log
+        if snapshot is None or log.unstable.snapshot is not None:
+            return
+        if snapshot.index < log.applied:
+            rebuilding.arrived = None  # of a leader that has applied less than this replica had: ask again
+            return
+        durable = min(log.committed, log.unstable.offset - 1)
+        if snapshot.index <= durable and log.match_term(snapshot.term, snapshot.index):
+            rebuilding.arrived = None
+            try:
+                replica.replace_state(snapshot, answers)
+            except Corruption as error:
+                logger.warning("group %d: the state that came is damaged: %s", replica.group, error)
+
+
+def _hand_over(replica: "Replica", rebuilding: Rebuilding) -> None:
+    """Let another one lead: each in turn, for nobody knows here which of them has the state."""
+    others = [voter for voter in replica.applied.conf_state.voters if voter != replica.replica_id]
+    if others:
+        replica.raw.transfer_leadership(others[rebuilding.hand_overs % len(others)])
+        rebuilding.hand_overs += 1
