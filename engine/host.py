@@ -121,6 +121,11 @@ class Host:
         )
 
     @property
+    def stopped(self) -> Error | None:
+        """Why no turns are taken any more."""
+        return self._stopped
+
+    @property
     def queued_bytes(self) -> int:
         """What the requests that have no answer yet take of ``EngineConfig.request_bytes``."""
         return self._queued_bytes

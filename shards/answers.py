@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, cast
 
+from .explanation import Explanation, explanation_of
 from .keyrange import KeyRange
 from .requests import Malformed, Scalar
 from .scanning import Page, PageRequest, page_pairs
@@ -38,6 +39,11 @@ def cluster_status(fields: Sequence[Scalar]) -> dict[str, object]:
             return {"nodes": [_checked_line(node, None) for node in nodes], "ranges": ranges}
         case _:
             raise Malformed("the node's status has another shape")
+
+
+def explanation(fields: Sequence[Scalar]) -> Explanation:
+    """Why a range's requests are not finished. Raises `Malformed`."""
+    return explanation_of(json_object(fields))
 
 
 def digests(fields: Sequence[Scalar]) -> dict[str, list[int]]:

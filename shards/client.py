@@ -11,6 +11,7 @@ from ..engine.transport.kinds import FrameKind
 from . import answers
 from .channel import Channel
 from .database import Database
+from .explanation import Explanation
 from .keyrange import KeyRange
 from .opening import Opening
 from .requests import WRITES, Malformed, Op, Scalar
@@ -75,6 +76,10 @@ class Client(Database):
     async def status(self) -> dict[str, object]:
         """See :meth:`Database.status`."""
         return answers.cluster_status(await self._ask(Op.STATUS, [], None))
+
+    async def explain(self, place: bytes | int) -> Explanation:
+        """See :meth:`Database.explain`."""
+        return answers.explanation(await self._ask(Op.EXPLAIN, [place], None))
 
     async def node_status(self) -> dict[str, object]:
         """What the connected node says of itself."""

@@ -14,6 +14,7 @@ from ..engine.transport.memory import MemoryNetwork
 from .bootstrap import MOST_NODES
 from .database import Database
 from .engine import Engine
+from .explanation import Explanation
 from .opening import Opening
 from .requests import Scalar
 from .scanning import Page, PageRequest
@@ -91,6 +92,10 @@ class Cluster(Database):
     async def status(self) -> dict[str, object]:
         """See :meth:`Database.status`."""
         return await self.nodes[0].status()
+
+    async def explain(self, place: bytes | int) -> Explanation:
+        """See :meth:`Database.explain`."""
+        return await self.nodes[0].explain(place)
 
     async def _write(self, low: bytes, high: bytes, body: bytes, timeout: float | None) -> Scalar:  # noqa: ASYNC109 # see Database
         return await self.nodes[0]._write(low, high, body, timeout)  # noqa: SLF001 # the same interface

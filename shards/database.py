@@ -9,6 +9,7 @@ from ..engine.errors import InvalidArgument
 from ..engine.statemachine.commands import check_key, encode_cas, encode_delete, encode_put
 from ..engine.statemachine.keys import lower_stop, prefix_stop
 from .batch import WriteBatch
+from .explanation import Explanation
 from .planning import chunks, even_cuts, ranges_from_splits
 from .requests import Scalar
 from .scanning import Page, PageRequest, Pair
@@ -180,6 +181,17 @@ class Database(ABC):
     @abstractmethod
     async def status(self) -> dict[str, object]:
         """The cluster: ``nodes`` (node, address, alive, leaders, replicas, applied_lag) and ``ranges``."""
+
+    @abstractmethod
+    async def explain(self, place: bytes | int) -> Explanation:
+        """Why proposals or reads of a range are not finished: who is behind, cut off, full, set aside.
+
+        It is what the nodes say that hold the range and answer within two seconds, at one moment: no majority
+        is needed for it, nor a leader. ``place`` is a key of the range, or its number; 1 is the directory's.
+
+        Raises:
+            NoRange: there is no such range, as far as the node knows.
+        """
 
     @abstractmethod
     async def _write(self, low: bytes, high: bytes, body: bytes, timeout: float | None) -> Scalar: ...  # noqa: ASYNC109 # as above

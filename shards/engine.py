@@ -25,6 +25,8 @@ from .assembly import Assembly
 from .database import Database
 from .directory import Directory
 from .directory_commands import create_body, register_body
+from .explain import explain
+from .explanation import Explanation, encode_explanation
 from .opening import Opening
 from .place import make_place
 from .ports import MachinePorts
@@ -205,6 +207,13 @@ class Engine(Database):
                 nodes[node] = _line_of(node, future.result().fields, nodes.get(node) or _dead(node, ""))
         return {"nodes": [nodes[node] for node in sorted(nodes)], "ranges": self.directory.ranges}
 
+    async def explain(self, place: bytes | int) -> Explanation:
+        """See :meth:`Database.explain`; a node that has stopped by itself explains that."""
+        self._assembly.identity.check_fork()
+        if self._closed:
+            raise Closed("the engine is closed")
+        return await explain(self._assembly, place)
+
     def write_here(self, low: bytes, high: bytes, body: bytes) -> "asyncio.Future[object] | None":
         """Propose a command if this node leads its range; see :class:`~.service.Operations`."""
         return None if self._closed else self._assembly.router.write_here(low, high, body)
@@ -224,10 +233,20 @@ class Engine(Database):
                 return await self._create_chunk(cast("Any", ranges), replicas, timeout)
             case Op.RANGES, [bytes(start)]:
                 return await self._range_page(start, timeout)
-            case Op.STATUS, []:
-                return [json.dumps(await self.status())]
+            case ((Op.STATUS | Op.EXPLAIN), _):
+                return [await self._tell(op, fields)]
             case _:
-                raise Malformed(f"operation {op} does not exist or does not take these fields")
+                raise _not_an_operation(op)
+
+    async def _tell(self, op: int, fields: list[Scalar]) -> str:
+        """Answer a question about the cluster, as JSON."""
+        match op, fields:
+            case Op.STATUS, []:
+                return json.dumps(await self.status())
+            case Op.EXPLAIN, [(bytes() | int()) as place]:
+                return encode_explanation(await self.explain(place))
+            case _:
+                raise _not_an_operation(op)
 
     async def _range_page(self, start: bytes, timeout: float) -> Sequence[Scalar]:  # noqa: ASYNC109 # the client's own
         """The bounds of the ranges that begin at ``start`` or later, as far as one reply holds them."""
@@ -327,6 +346,10 @@ class Engine(Database):
             raise Closed(f"the node has stopped: {error}") from error
         if self._closed:
             raise Closed("the engine is closed")
+
+
+def _not_an_operation(op: int) -> Malformed:
+    return Malformed(f"operation {op} does not exist or does not take these fields")
 
 
 def _first_ranges(ranges: int | None, splits: Sequence[bytes] | None, *, alone: bool) -> int:

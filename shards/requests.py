@@ -47,6 +47,8 @@ class Op(IntEnum):
     """Nothing: the first keys of the ranges that the node leads."""
     RANGES = 9
     """A key: where the next page begins (or nil), then both bounds of each range from there on."""
+    EXPLAIN = 10
+    """A key, or the number of a range: why its requests are not finished, as JSON."""
     PROPOSE = 20
     """Between nodes: append a command to a group that the receiver leads."""
     READ_GET = 21
@@ -56,6 +58,8 @@ class Op(IntEnum):
     STALE_GET = 24
     """Between nodes: a read of whatever the receiver's replica holds, here and below."""
     STALE_SCAN = 25
+    GROUP_FACTS = 26
+    """Between nodes: a group. What the receiver knows of it, as JSON."""
 
 
 WRITES: Final = frozenset({Op.WRITE, Op.CREATE_RANGES, Op.PROPOSE})

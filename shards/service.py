@@ -13,6 +13,7 @@ from ..engine.transport.hello import Hello
 from ..engine.transport.kinds import FrameKind
 from ..engine.transport.port import ClientSession
 from .channel import Channel, Outgoing
+from .groupfacts import encode_facts, group_facts
 from .queries import query_of, read_stale
 from .requests import (
     Malformed,
@@ -144,6 +145,8 @@ class Service:
                     replies.add(encode_reply(request.id, [self.own_status()]))
                 case Op.DIGESTS, []:
                     replies.add(encode_reply(request.id, [json.dumps(digests(self._host.node))]))
+                case Op.GROUP_FACTS, [int(group)]:
+                    replies.add(encode_reply(request.id, [encode_facts(group_facts(self._host, group))]))
                 case _:
                     raise Malformed(f"a node does not ask operation {request.op} with these fields")
         except Error as error:

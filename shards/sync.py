@@ -13,6 +13,7 @@ from ..engine.errors import Closed, Forked
 from .batch import Change, Changes
 from .database import Consistency, CreateResult, Progress
 from .engine import Engine
+from .explanation import Explanation
 from .scanning import Pair
 
 T = TypeVar("T")
@@ -135,6 +136,10 @@ class Store:
     def status(self) -> dict[str, object]:
         """The node and its ranges."""
         return self._run(self._open_engine().status())
+
+    def explain(self, place: bytes | int) -> Explanation:
+        """Why requests to a range are not finished; see :meth:`Database.explain`."""
+        return self._run(self._open_engine().explain(place))
 
     def close(self) -> None:
         """Stop the node and release its files. Idempotent; in a forked child it does nothing."""

@@ -12,6 +12,7 @@ from . import bench, keys, ranges
 from .backup import backup
 from .backup_restore import restore
 from .demo import demo
+from .explain import explain
 from .inspect import inspect
 from .output import FAILED, INTERRUPTED, USAGE, print_error, print_json
 from .serve import serve
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("serve")(serve)
 app.command("status")(status)
+app.command("explain")(explain)
 app.command("put")(keys.put)
 app.command("get")(keys.get)
 app.command("delete")(keys.delete)

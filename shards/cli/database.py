@@ -12,6 +12,7 @@ from .options import check_address, check_data_directory
 from .output import CommandFailed
 
 if TYPE_CHECKING:
+    from ..client import Client
     from ..database import Database
 
 
@@ -60,3 +61,26 @@ class Target:
             raise CommandFailed(f"{self.data}: there is no data directory of a node")
         async with Engine.open(self.data, ranges=self.ranges) as engine:
             yield engine
+
+
+@asynccontextmanager
+async def connected(node: str, timeout: float, *, insecure: bool) -> "AsyncIterator[Client]":  # noqa: ASYNC109 # a typed error
+    """A client of a running node; connecting and everything inside the context may take ``timeout`` seconds.
+
+    Raises:
+        Unavailable: the node says nothing in time.
+        Error: see ``Client.connect``.
+    """
+    import asyncio  # noqa: PLC0415 # `--help` must not pay for it
+
+    from ...engine.errors import Unavailable  # noqa: PLC0415 # likewise
+    from ..client import Client  # noqa: PLC0415 # likewise
+
+    try:
+        async with (
+            asyncio.timeout(timeout),
+            Client.connect(node, timeout=timeout, insecure=insecure) as client,
+        ):
+            yield client
+    except TimeoutError:
+        raise Unavailable(f"{node} did not answer within {timeout:g} s") from None

@@ -4,6 +4,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from .database import connected
 from .options import InsecureOption, TimeoutOption, check_address
 from .output import Fields, JsonOption, counted, result_console, run_command
 from .running import run_async
@@ -26,29 +27,13 @@ def status(
     check_address(node, "--node")
 
     async def work() -> Fields:
-        found = await _ask(node, timeout, insecure=insecure)
+        async with connected(node, timeout, insecure=insecure) as client:
+            found = await client.status()
         nodes = cast("list[dict[str, object]]", found["nodes"])
         rows = [{column: one.get(column) for column in COLUMNS} for one in nodes]
         return {"nodes": rows, "ranges": found["ranges"]}
 
     run_command(context, lambda: run_async(work()), _show)
-
-
-async def _ask(node: str, timeout: float, *, insecure: bool) -> dict[str, object]:  # noqa: ASYNC109 # a typed error
-    """What a node says of its cluster. Raises Unavailable: it says nothing in time."""
-    import asyncio  # noqa: PLC0415 # `--help` must not pay for it
-
-    from ...engine.errors import Unavailable  # noqa: PLC0415 # likewise
-    from ..client import Client  # noqa: PLC0415 # likewise
-
-    try:
-        async with (
-            asyncio.timeout(timeout),
-            Client.connect(node, timeout=timeout, insecure=insecure) as client,
-        ):
-            return await client.status()
-    except TimeoutError:
-        raise Unavailable(f"{node} did not answer within {timeout:g} s") from None
 
 
 def _show(fields: Fields) -> None:

@@ -13,6 +13,10 @@ from multiraft.native.entries import encode_runs
 from multiraft.native.errors import BadFrame
 from multiraft.native.frames import HEADER_SIZE
 from multiraft.native.messages import REJECT, encode_messages
+from multiraft.shards.answers import json_object
+from multiraft.shards.explanation import encode_explanation, explanation_of
+from multiraft.shards.groupfacts import decode_facts, encode_facts
+from multiraft.shards.reasons import judge
 from multiraft.shards.requests import (
     Malformed,
     Reply,
@@ -65,6 +69,26 @@ def _encoded(reply: Reply):
     return (
         encode_reply(reply.id, reply.fields) if reply.error is None else encode_failure(reply.id, reply.error)
     )
+
+
+def group_facts(data: bytes):
+    """What node 3 answers when it is asked about a group."""
+    try:
+        found = decode_facts([data.decode(errors="replace")], 3)
+    except Malformed:
+        return None
+    assert decode_facts([encode_facts(found)], 3) == found
+    assert judge(7, 1, (1, 2, 3), {3: found}).reasons
+    return found
+
+
+def explanation(data: bytes):
+    try:
+        found = explanation_of(json_object([data.decode(errors="replace")]))
+    except Malformed:
+        return None
+    assert explanation_of(json_object([encode_explanation(found)])) == found
+    return found
 
 
 def stream(data: bytes):

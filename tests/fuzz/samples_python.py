@@ -15,7 +15,9 @@ from multiraft.engine.transport.refusal import encode_refusal
 from multiraft.engine.wire import encode_snapshot
 from multiraft.raft.state import ConfState, Snapshot
 from multiraft.shards import directory_commands as directory
+from multiraft.shards import groupfacts as facts
 from multiraft.shards import requests as protocol
+from multiraft.shards.explanation import Explanation, Reason, encode_explanation
 from tests.fuzz import samples_c
 from tests.native import models
 
@@ -54,6 +56,20 @@ def replies() -> list[bytes]:
         protocol.encode_failure(4, errors.Corruption("broken", 7, 8)),
     ]
     return [*each, b"".join(each)]
+
+
+def group_facts() -> list[bytes]:
+    member = facts.MemberFacts(1, "PROBE", 4, True, 1, False, 0, True)
+    replica = facts.ReplicaFacts("LEADER", 2, 3, 4, 4, 6, 1, 2, 3, 0, True, False, False, None, "it raised")
+    bare = facts.GroupFacts(3, "stopped", None, "EIO", "damaged", False, (1, 2))
+    full = bare._replace(voters=(1, 2, 3), replica=replica, members=(member, member._replace(node=2)))
+    return [facts.encode_facts(one).encode() for one in (bare, full)]
+
+
+def explanations() -> list[bytes]:
+    reasons = (Reason("no-quorum", None, True, "Two are away."), Reason("silent", 2, False, "…"))
+    found = [Explanation(7, None, 3, reasons), Explanation(2**64 - 1, 1, 0, ())]
+    return [encode_explanation(one).encode() for one in found]
 
 
 def streams() -> list[bytes]:

@@ -37,6 +37,8 @@ PYTHON_TARGETS = {
         PythonTarget("refusal", wire.refusal, samples.refusals, 4 * KIB),
         PythonTarget("requests", wire.requests, samples.requests, 5 * MIB),
         PythonTarget("replies", wire.replies, samples.replies, 5 * MIB),
+        PythonTarget("group_facts", wire.group_facts, samples.group_facts, 64 * KIB),
+        PythonTarget("explanation", wire.explanation, samples.explanations, 128 * KIB),
         PythonTarget("stream", wire.stream, samples.streams, 5 * MIB),
         PythonTarget("frame_rows", wire.frame, samples.frames, 4 * MIB),
         PythonTarget("row", wire.row, samples.rows, 64 * KIB, base=MEMBER_LISTS),
