@@ -71,6 +71,8 @@ class Births:
 
     def bring_up(self) -> list[Birth]:
         """The next replicas to start."""
+        if not self._durable:
+            return []
         births = [self._durable.popleft() for _ in range(min(BIRTHS_PER_TURN, len(self._durable)))]
         self._groups.difference_update(birth.group for birth in births)
         return births

@@ -64,6 +64,8 @@ class Outbox:
     def frames(self, directory_index: int) -> list[OutFrame]:
         """Everything queued, in frames of at most 1 MiB and 4,096 rows; a snapshot has one of its own."""
         out: list[OutFrame] = []
+        if not self._items and not self._snapshots:
+            return out
         for node, items in self._items.items():
             first = [item for item in items if item.urgent]
             rest = [item for item in items if not item.urgent] if first else items

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from enum import EnumType
 from functools import partial
 
 from .plan import draw
@@ -17,6 +18,11 @@ from .shrink import shrink, spans, unspans
 
 PROGRESS_S = 10.0
 TRACE_LINES = 80
+
+if sys.version_info < (3, 12):
+    # As long as this method is there, nothing that 3.11 does to make attributes fast works for the members of
+    # an enum: each access costs ten times as much. They are found without it, and 3.12 has dropped it.
+    del EnumType.__getattr__
 
 
 def main() -> int:
