@@ -38,6 +38,10 @@ class EngineConfig:
     """Log kept behind the applied index for followers that lag."""
     log_keep_entries: int = 10_000
     """The same, by number of entries."""
+    log_keep_ms: int = 3_600_000
+    """The same, by age: what has lain longer behind the applied index is dropped."""
+    log_hold_bytes: int = 64 * MIB
+    """Log kept for one follower while it is sent a snapshot; each time that it is not enough it doubles."""
     flush_ms: int = 300
     """How often applied writes are flushed to the state store."""
     batches_in_flight: int = 4

@@ -33,13 +33,18 @@ class Flusher:
         if not replica.machine.durable:
             self._volatile[replica.group] = replica
 
+    def ask_checkpoint(self, replica: Replica) -> None:
+        """The next flush should have a checkpoint of ``replica``."""
+        replica.ask_checkpoint()
+        self._volatile[replica.group] = replica
+
     def start(self, now: float) -> Flush | None:
         """The next flush, if one is due and none is on its way."""
         if self._flushing or (now < self._next and not self._installs):
             return None
         self._next = now + self._interval
         for replica in self._volatile.values():
-            if replica.wants_checkpoint():
+            if replica.wants_checkpoint(now):
                 replica.checkpoint()
         self._volatile.clear()
         flush = self._state.freeze()

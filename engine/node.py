@@ -73,7 +73,7 @@ class Node:
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, now)
         self._installed: list[Replica] = []
-        self._truncations = Truncations(self._running)
+        self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
         self._staging = Staging(log, self._births, self._truncations, config.batches_in_flight)
         self._held = self._staging.held
         self.stopwatch = stopwatch
@@ -205,7 +205,7 @@ class Node:
             self._delivery.rebuilder.flush_met_damage(turn, flush.damaged)
             durable, installed = self._flusher.finish(flush)
             self._installed += installed
-            self._truncations.flushed(durable)
+            self._truncations.flushed(durable, turn.now)
 
     def _bring_up_newborns(self, turn: Turn) -> None:
         """Start replicas whose births are durable; the designated ones campaign at once."""
@@ -250,6 +250,8 @@ class Node:
                 self._activate(replica)
             self._delivery.forget_unfounded(turn)
             self._delivery.retry_snapshots(turn)
+            for replica in self._truncations.pass_time(turn.now):
+                self._flusher.ask_checkpoint(replica)
 
     def _tick_replicas(self, turn: Turn) -> None:
         timers = self.replicas.timers

@@ -2,20 +2,20 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from ..native.entries import MAX_RUN_ENTRIES
 from ..raft.entry import Entry, EntryType
 from ..raft.errors import SnapshotTemporarilyUnavailable
 from ..raft.node import RawNode
-from ..raft.progress import ProgressState
+from ..raft.progress import Progress
 from ..raft.ready import Ready
 from ..raft.state import ConfState, HardState, Role, Snapshot
-from .compaction import LogSize, cut_index
 from .config import EngineConfig
 from .core_config import core_config
 from .errors import Corruption, Error, NotLeader, Quarantined, SnapshotTooLarge
+from .keeping import LogKeeping
 from .logstore.port import Birth, GroupLog, GroupWrite
 from .pending import Answer, PendingProposals, PendingReads
 from .rebuilding import Rebuilding
@@ -42,6 +42,8 @@ class ReplicaStorage:
         self._log = log
         self._applied = applied
         self._state_to_send = state_to_send
+        self.paused = False
+        """Whether no snapshot should begin just now."""
         self._said_too_large = False
         self.first_index = log.first_index
         self.last_index = log.last_index
@@ -62,8 +64,10 @@ class ReplicaStorage:
         """The state to send to a follower that the log no longer reaches back to.
 
         Raises:
-            SnapshotTemporarilyUnavailable: there is none, or it is too large to send.
+            SnapshotTemporarilyUnavailable: there is none, it is too large to send, or none should begin.
         """
+        if self.paused:
+            raise SnapshotTemporarilyUnavailable("the one before has outlasted what the log keeps for it")
         try:
             state = self._state_to_send()
         except SnapshotTooLarge as error:
@@ -117,14 +121,12 @@ class Replica:
         self.ticked = 0
         """How many of the node's ticks the core has been given."""
         self._all_rebuilding = rebuilding
-        self._log = log
         self._state = state
         self._storage = ReplicaStorage(log, applied, self._state_to_send)
         self._hard_state: HardState | None = None
-        self._log_size = LogSize()
+        self.keeping = LogKeeping(birth.group, birth.replica_id, log, state, config)
         self._checkpoint_bytes = 0
-        self._keep_bytes = config.log_keep_bytes
-        self._keep_entries = config.log_keep_entries
+        self._checkpoint_asked = False
         self.raw = RawNode(core_config(birth, self._storage, applied, config, seed))
 
     @property
@@ -170,7 +172,7 @@ class Replica:
         if ready.snapshot is not None:
             snapshot = ready.snapshot
             write.snapshot_point = (snapshot.index, snapshot.term, snapshot.conf_state)
-            self._log_size.clear()
+            self.keeping.emptied()
         writes = [write]
         for start in range(0, len(ready.entries), MAX_RUN_ENTRIES):
             if start:
@@ -178,10 +180,6 @@ class Replica:
             writes[-1].entries = ready.entries[start : start + MAX_RUN_ENTRIES]
             runs.of(self.group, writes[-1].entries)
         return writes
-
-    def log_grew(self, entries: Sequence[Entry], size: int) -> None:
-        """Account for entries of ``size`` bytes, which replace what stood there."""
-        self._log_size.grew(entries[0].index, entries[-1].index, size)
 
     # -- applying --------------------------------------------------------------------------------
 
@@ -336,9 +334,10 @@ class Replica:
         if not self.machine.durable:
             data = self.machine.snapshot()
             self._checkpoint_bytes = len(data)
+            self._checkpoint_asked = False
             self._state.set_checkpoint(self.group, self.applied, data)
 
-    def wants_checkpoint(self) -> bool:
+    def wants_checkpoint(self, now: float) -> bool:
         """Whether only a checkpoint stands between the log and its truncation.
 
         A log shorter than the last checkpoint is let grow: writing the state must not cost more than writing
@@ -346,43 +345,33 @@ class Replica:
         """
         if self.machine.durable or self.quarantine is not None or self.rebuilding is not None:
             return False
-        if self._log_size.total < self._checkpoint_bytes:
-            return False
-        behind = self.applied.index - self._state.durable_applied(self.group)
-        return behind > self._keep_entries or self._log_size.total > 2 * self._keep_bytes
+        if self._checkpoint_asked and self.needs_checkpoint:
+            return True
+        return self.keeping.checkpoint_is_due(self.applied.index, self._checkpoint_bytes, now)
 
-    def _oldest_snapshot_sent(self) -> int:
-        """From where on a follower that is receiving a snapshot will need the log; the applied index if none.
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether the log holds what only a checkpoint could take the place of."""
+        behind = self._state.durable_applied(self.group) < self.applied.index
+        return behind and not self.machine.durable and self.quarantine is None
 
-        Cut further, the log would oblige it to take the next snapshot as soon as it has this one.
+    def ask_checkpoint(self) -> None:
+        """The log is to be cut as far as can be: the next flush should have a checkpoint."""
+        self._checkpoint_asked = True
+
+    @property
+    def passed(self) -> int:
+        """The log is not needed here up to this index, once the state there is durable.
+
+        What a peer's state covers may still have to be handed out.
         """
-        members = self.raw.raft.tracker.progress.values()
-        sent = [member.pending_snapshot for member in members if member.state is ProgressState.SNAPSHOT]
-        return min(sent, default=self.applied.index)
+        return min(self.applied.index, self.raw.raft.log.applied)
 
-    def truncation(self) -> GroupWrite | None:
-        """The write that drops what nobody needs from the log any more."""
-        index = cut_index(
-            self._log_size,
-            first=self._log.first_index(),
-            applied=self.raw.raft.log.applied,  # what a peer's state covers may still have to be handed out
-            durable=min(self._state.durable_applied(self.group), self._oldest_snapshot_sent()),
-            keep_bytes=self._keep_bytes,
-            keep_entries=self._keep_entries,
-        )
-        return None if index is None else self._cut(index)
+    @property
+    def followers(self) -> Mapping[int, Progress]:
+        """What this replica knows of each member as their leader; nothing if it is not."""
+        return self.raw.raft.tracker.progress if self.leads else {}
 
-    def truncation_past(self, index: int) -> GroupWrite | None:
-        """The write that drops everything up to `index` and what else is durable in the state store.
-
-        For entries that cannot be read any more. None if the state store does not hold what they led to.
-        """
-        durable = min(self._state.durable_applied(self.group), self.applied.index)
-        if index > durable or self.installing is not None:
-            return None
-        return self._cut(durable)
-
-    def _cut(self, index: int) -> GroupWrite:
-        self._log_size.cut(index)
-        cut = (index, self._log.term(index))
-        return GroupWrite(group=self.group, replica_id=self.replica_id, truncate=cut)
+    def pause_snapshots(self, *, paused: bool) -> None:
+        """Begin no further snapshot for a while, or do again."""
+        self._storage.paused = paused

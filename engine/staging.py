@@ -42,7 +42,7 @@ class Staging:
         for write, replica in turn.writes:
             if write.entries:
                 write.run = turn.runs.of(write.group, write.entries).data or b""
-                replica.log_grew(write.entries, len(write.run))
+                replica.keeping.grew(write.entries, len(write.run), turn.now)
                 turn.effects.figures.wrote(len(write.entries), len(write.run))
             writes.append(write)
         writes += [write for write, _ in cuts]

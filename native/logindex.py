@@ -173,6 +173,11 @@ class LogView:
         head = self._head
         return (0, 0, 1) if self.removed else (head.hard_term, head.hard_vote, head.hard_commit)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its runs."""
+        return 0 if self.removed else lib.mr_logindex_log_bytes(self._index, self.place)
+
     def term(self, index: int) -> int:
         """Term at `index`; 0 before the point and behind the last entry."""
         alive = self._alive[0] == self._life
@@ -282,10 +287,6 @@ class LogIndex:
         found = ffi.new("struct mr_carried *")
         while lib.mr_logindex_carried(self._index, seq, found):
             yield Carried(found.group, found.first, found.end, found.at, found.length)
-
-    def batch(self, seq: int) -> Stored | None:
-        """The batch of that number."""
-        return self._batch(lib.mr_logindex_batch, seq)
 
     def _batch(self, look: CData, seq: int) -> Stored | None:
         stored = self._stored

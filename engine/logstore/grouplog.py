@@ -64,6 +64,10 @@ class StoredLog:
             raise Unavailable(high - 1, log.last_index)
         return self._reader.entries(self.birth.group, log, low, high, max_size)
 
+    def size(self) -> int:
+        """See `port.GroupLog.size`."""
+        return self._log.size
+
     def snapshot(self) -> Snapshot:
         """See `port.GroupLog.snapshot`."""
         if self.snapshot_source is None:

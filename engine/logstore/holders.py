@@ -1,5 +1,7 @@
 """Who holds the oldest batches: groups that, compacted, would spare collection the rewriting."""
 
+from typing import Final
+
 from ...native.errors import Refused
 from ...native.logindex import LogIndex, Stored
 from ..errors import Corruption
@@ -7,6 +9,9 @@ from .chunks import chunk_key
 from .environment import Environment
 from .opening import open_batch, runs_of
 from .visit import checked_chunk
+
+_READ_BYTES: Final = 1 << 20
+"""No further batch is read once so many bytes have been; one that is larger is never read."""
 
 
 def named_holders(environment: Environment, index: LogIndex, batches: int) -> dict[int, int]:
@@ -16,10 +21,12 @@ def named_holders(environment: Environment, index: LogIndex, batches: int) -> di
     """
     held: dict[int, int] = {}
     stored = index.oldest()
+    room = _READ_BYTES
     for _ in range(batches):
-        if stored is None:
+        if stored is None or stored.size > room:
             break
         if stored.live:
+            room -= stored.size
             for group, length in _runs_held(environment, index, stored):
                 held[group] = held.get(group, 0) + length
         stored = index.batch_after(stored.seq)

@@ -129,6 +129,10 @@ class GroupLog(Protocol):
         """
         ...
 
+    def size(self) -> int:
+        """Bytes of its entries as they are stored, about."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """What `snapshot_source` gives. Raises `SnapshotTemporarilyUnavailable` without one."""
         ...
@@ -151,6 +155,11 @@ class LogStore(Protocol[B]):
 
     def group(self, group: int) -> GroupLog:
         """The log of a group's replica. Raises `KeyError` if there is none."""
+        ...
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much of what is stored is dead that it is being collected."""
         ...
 
     def holders(self, batches: int) -> Mapping[int, int]:

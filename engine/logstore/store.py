@@ -160,6 +160,11 @@ class LogStore:
         """Damage of the environment itself that has stopped collection."""
         return self._collector.damage
 
+    @property
+    def crowded(self) -> bool:
+        """See `port.LogStore.crowded`."""
+        return self._collector.wanted
+
     def take_losses(self) -> list[Loss]:
         """See `port.LogStore.take_losses`."""
         return self._collector.take_losses()

@@ -123,6 +123,15 @@ uint32_t mr_logindex_spans(const struct mr_logindex *index, uint32_t place, uint
     return found;
 }
 
+uint64_t mr_logindex_log_bytes(const struct mr_logindex *index, uint32_t place) {
+    const struct mr_log *log = mr_log_at(index, place);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < log->segments.count; i++) {
+        bytes += log->segments.items[i].length;
+    }
+    return bytes;
+}
+
 int mr_logindex_carried(const struct mr_logindex *index, uint64_t seq, struct mr_carried *found) {
     for (; found->place < index->used_places; found->place++, found->position = 0) {
         const struct mr_log *log = mr_log_at(index, found->place);

@@ -86,6 +86,9 @@ uint64_t mr_logindex_term(const struct mr_logindex *index, uint32_t place, uint6
 uint32_t mr_logindex_spans(const struct mr_logindex *index, uint32_t place, uint64_t low, uint64_t high,
                            struct mr_span *spans, uint32_t room);
 
+/* Bytes of the runs of the log at a place. */
+uint64_t mr_logindex_log_bytes(const struct mr_logindex *index, uint32_t place);
+
 /* A run that has live entries and stands in the batch that was asked for. `place` and `position` say where to
  * go on looking; both are 0 to begin with. */
 struct mr_carried {

@@ -3,6 +3,7 @@
 from typing import Final
 
 from multiraft.engine.births import Births
+from multiraft.engine.keeping import LogKeeping
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 from multiraft.engine.transport.roster import Roster
@@ -136,10 +137,10 @@ PLANTS: Final = [
         "the log is cut up to what is applied, durable or not",
         (
             Edit(
-                Replica,
+                LogKeeping,
                 "truncation",
-                "min(self._state.durable_applied(self.group), self._oldest_snapshot_sent())",
-                "self._oldest_snapshot_sent()",
+                "min(self._state.durable_applied(self._group), held)",
+                "held",
             ),
         ),
     ),
