@@ -66,19 +66,7 @@ def encode_end(marks: Marks, blocks: int) -> bytes:
 
 def load_checkpoint(path: Path, index: LogIndex, oldest: int, newest: int) -> Marks:
     """Fill an empty index; the log holds batches `oldest` to `newest`. Raises `Unfit`, OSError."""
-    with path.open("rb") as file:
-        if file.seek(0, 2) < _HEADER.size:
-            raise Unfit("it is cut off")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return _load(memoryview(mapped), index, oldest, newest)  # unmapped when nothing refers to it
-
-
-def _load(data: memoryview, index: LogIndex, oldest: int, newest: int) -> Marks:
-    magic, version, order = _HEADER.unpack_from(data)
-    if magic != _MAGIC:
-        raise Unfit("it is none")
-    if (version, order) != (VERSION, _ORDER):
-        raise Unfit(f"it has format {version}, or was written on another kind of machine")
+    data = _mapped(path)
     marks = _find_marks(data)
     if marks.last.seq > newest:
         raise Unfit(f"it knows batch {marks.last.seq}, the log ends with {newest}")
@@ -92,6 +80,25 @@ def _load(data: memoryview, index: LogIndex, oldest: int, newest: int) -> Marks:
     except Refused as error:
         raise Unfit(f"it contradicts itself: {error}") from error
     return marks
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check all that can be checked without the log. Raises `Unfit`, OSError."""
+    _find_marks(_mapped(path))
+
+
+def _mapped(path: Path) -> memoryview:
+    """A file with a header as it must be; unmapped when nothing refers to it any more."""
+    with path.open("rb") as file:
+        if file.seek(0, 2) < _HEADER.size:
+            raise Unfit("it is cut off")
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    magic, version, order = _HEADER.unpack_from(data)
+    if magic != _MAGIC:
+        raise Unfit("it is none")
+    if (version, order) != (VERSION, _ORDER):
+        raise Unfit(f"it has format {version}, or was written on another kind of machine")
+    return data
 
 
 def _find_marks(data: memoryview) -> Marks:

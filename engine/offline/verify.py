@@ -1,9 +1,10 @@
 """All of a stopped node's data directory: every checksum and index, and what the parts say of one another."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import Corruption
+from ..logstore.checkpoint import Unfit, check_checkpoint
 from ..logstore.recovery import recover
 from ..statemachine.kv_snapshot import decode_metadata
 from ..statemachine.records import HEAD, HEAD_KEY, Head, unseal
@@ -15,6 +16,8 @@ from .logfile import LogFile
 from .logscan import LOG_FILE, LogContents, scan_log
 from .statescan import STATE_FILE, GroupState, StateContents, scan_state
 from .stopped import STORES, StoppedNode
+
+INDEX_FILE: Final = "index"
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -39,6 +42,7 @@ def verify_node(node: StoppedNode, progress: Progress = lambda *_: None) -> Veri
         progress("reading the log as a node does", 0, 1)
         _check_recovery(log_file, findings)
         progress("reading the log as a node does", 1, 1)
+    _check_hint(node, findings)
     return Verified(*contents, findings)
 
 
@@ -140,6 +144,16 @@ def _compare_group(file: LogFile, log: GroupLog, state: GroupState, findings: Fi
         if said != term:
             text = f"applied with term {term}, but the log says {said}"
             findings.add(LOG_FILE, text, group=log.group, index=index)
+
+
+def _check_hint(node: StoppedNode, findings: Findings) -> None:
+    """The checkpoint of the log's index. Nothing is lost with it, but a disk that spoils it spoils more."""
+    path = node.path / INDEX_FILE
+    if path.exists():
+        try:
+            check_checkpoint(path)
+        except Unfit as error:
+            findings.add(INDEX_FILE, f"{error} (a start ignores it and reads the whole log)")
 
 
 # -- the node's own reading --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import crash, log_crash
+from . import crash, kill, log_crash
 from .recording import without_fdatasync
 from .report import Report
 
@@ -22,6 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.durability", description=__doc__)
     parsers = parser.add_subparsers(required=True)
     _add_crash(parsers.add_parser("crash", help="crashes of the machine at any moment"))
+    _add_kill(parsers.add_parser("kill", help="SIGKILL of live nodes"))
     for one in parsers.choices.values():
         one.add_argument("--seed", type=int, default=1)
         one.add_argument(
@@ -57,6 +58,18 @@ def _crash(options: argparse.Namespace) -> dict[str, object]:
             f"{total.states} states: {total.lost} lost, {total.corrupt} corrupt", file=sys.stderr, flush=True
         )
     return total.as_dict()
+
+
+def _add_kill(parser: argparse.ArgumentParser) -> None:
+    parser.description = kill.__doc__
+    parser.add_argument("--cycles", type=int, default=500)
+    parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="three talk over loopback TCP")
+    parser.set_defaults(run=_kill)
+
+
+def _kill(options: argparse.Namespace) -> dict[str, object]:
+    with tempfile.TemporaryDirectory(prefix="kill-") as work:
+        return kill.run(Path(work), options.cycles, options.seed, options.nodes).as_dict()
 
 
 def _checker(options: argparse.Namespace, seed: int) -> Callable[[Path, int], Report]:

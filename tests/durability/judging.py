@@ -15,7 +15,7 @@ from multiraft.engine.transport.memory import MemoryNetwork
 from tests.simulation.run import quiet
 
 from .facts import Facts, Promise, number_of
-from .nodes import NODES, OpenNode, apply_all, open_node, start_engine, wait_for
+from .nodes import NODES, OpenNode, apply_all, open_node, place_of, start_engine, wait_for
 from .report import Corrupt, Lost
 
 
@@ -147,7 +147,7 @@ def judge_alive(path: Path, facts: Facts) -> None:
 
 async def _read_alive(path: Path, facts: Facts) -> None:
     network = MemoryNetwork()
-    engines = [await start_engine(path, node, network) for node in NODES]
+    engines = [await start_engine(place_of(path, node, network)) for node in NODES]
     try:
         await asyncio.gather(*[engine.joined() for engine in engines])
         if facts.acknowledged:

@@ -17,7 +17,7 @@ from multiraft.engine.transport.memory import MemoryNetwork
 from multiraft.shards.engine import Engine
 
 from .facts import TOLD, Facts, Teller, key_of, number_of, value_of
-from .nodes import NODES, make_small, start_engine, wait_for
+from .nodes import NODES, make_small, place_of, start_engine, wait_for
 
 AT_FIRST = {"a": 3, "b": 3, "c": 1, "d": 1}
 """Copies of the range of all keys with this prefix."""
@@ -45,7 +45,7 @@ class Life:
         os.write(self._told, json.dumps(line).encode() + b"\n")
 
     async def start(self, node: int) -> None:
-        engine = await start_engine(self.path, node, self.network, self.teller, eager=self.eager)
+        engine = await start_engine(place_of(self.path, node, self.network), self.teller, eager=self.eager)
         self.engines[node] = engine
 
     async def make_ranges(self, copies: dict[str, int]) -> None:

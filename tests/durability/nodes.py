@@ -133,16 +133,9 @@ def watch(node: Node, teller: Teller) -> None:
 
 
 async def start_engine(
-    path: Path,
-    node: int,
-    network: MemoryNetwork,
-    teller: Teller | None = None,
-    *,
-    eager: bool = False,
-    config: EngineConfig = CONFIG,
+    place: Place, teller: Teller | None = None, *, eager: bool = False, config: EngineConfig = CONFIG
 ) -> Engine:
     """A node as users open it."""
-    place = place_of(path, node, network)
     ports = SmallPorts(place)
     ports.eager = eager
     engine: Engine
@@ -151,7 +144,7 @@ async def start_engine(
     engine = Engine(assembly)
     await engine.start(0, None)
     if teller is not None:
-        teller.tell("start", node, assembly.identity.incarnation)
+        teller.tell("start", place.node_id, assembly.identity.incarnation)
     return engine
 
 
@@ -202,7 +195,7 @@ def apply_all(open_: OpenNode, replica: Replica) -> None:
     replica.machine.apply([one.data for one in entries if one.data and one.type is EntryType.NORMAL])
 
 
-async def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Let the nodes of this loop work until something holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 # no event says that replicas are level

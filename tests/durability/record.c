@@ -30,7 +30,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PARTS = 1024, MAPPINGS = 64, RECORD_FD = 500 };
+enum { PARTS = 1024, RECORD_FD = 500 };
 
 struct header {
     uint8_t
@@ -47,10 +47,6 @@ struct call {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-    uintptr_t start, end;
-} mappings[MAPPINGS]; /* shared ones of recorded files, read-only */
-static int mapped;
 
 /* Header, name and `length` bytes of the parts. */
 static void put(uint8_t kind, uint8_t flags, const char *name, uint64_t offset, const struct iovec *parts,
@@ -192,47 +188,20 @@ static long named(const struct call *call, uint8_t kind, long base, const char *
     return result;
 }
 
-static long mapped_in(const struct call *call) {
+/* Through a descriptor that cannot write, so that the kernel lets nobody make the memory writable later. */
+static long mapped(const struct call *call) {
     char path[PATH];
-    int fd = (int)call->arguments[4];
-    const char *name = call->arguments[3] & MAP_ANONYMOUS ? NULL : name_of(fd, path);
-    if (name != NULL && call->arguments[2] & PROT_WRITE) {
+    const long *a = call->arguments;
+    if (a[3] & MAP_ANONYMOUS || name_of((int)a[4], path) == NULL) {
+        return carry_out(call);
+    }
+    if (a[2] & PROT_WRITE) {
         refuse("a recorded file is mapped to be written", call->number);
     }
-    long where = carry_out(call);
-    if (name != NULL && where > 0) {
-        if (mapped == MAPPINGS) {
-            refuse("too many mappings", call->number);
-        }
-        mappings[mapped].start = (uintptr_t)where;
-        mappings[mapped++].end = (uintptr_t)where + (uintptr_t)call->arguments[1];
-    }
+    long fd = record_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    long where = record_syscall(SYS_mmap, a[0], a[1], a[2], a[3], fd, a[5]);
+    record_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
     return where;
-}
-
-/* The first mapping of a recorded file in the memory that the call names, or `mapped`. */
-static int mapping_of(const struct call *call) {
-    uintptr_t start = (uintptr_t)call->arguments[0];
-    uintptr_t end = start + (uintptr_t)call->arguments[1];
-    int i = 0;
-    while (i < mapped && (end <= mappings[i].start || mappings[i].end <= start)) {
-        i++;
-    }
-    return i;
-}
-
-static long protected(const struct call *call) {
-    if (mapping_of(call) < mapped) {
-        refuse("a recorded file becomes writable in memory", call->number);
-    }
-    return carry_out(call);
-}
-
-static long unmapped(const struct call *call) {
-    for (int i = mapping_of(call); i < mapped; i = mapping_of(call)) {
-        mappings[i] = mappings[--mapped];
-    }
-    return carry_out(call);
 }
 
 static long controlled(const struct call *call) {
@@ -270,11 +239,7 @@ static long handle(const struct call *call) {
     case SYS_mkdirat:
         return named(call, 'M', a[0], (const char *)a[1], 0);
     case SYS_mmap:
-        return mapped_in(call);
-    case SYS_mprotect:
-        return protected(call);
-    case SYS_munmap:
-        return unmapped(call);
+        return mapped(call);
     case SYS_ioctl:
         return controlled(call);
     case SYS_exit_group: /* here, so that no other thread is between an operation and its record */
@@ -332,11 +297,6 @@ static void filter(void) {
     LOAD(args[3]);
     ADD(BPF_ALU | BPF_AND | BPF_K, MAP_TYPE, 0, 0);
     SKIP_UNLESS(MAP_PRIVATE, 1);
-    RETURN(SECCOMP_RET_ALLOW);
-    LOAD(nr);
-    SKIP_UNLESS(SYS_mprotect, 3);
-    LOAD(args[2]);
-    ADD(BPF_JMP | BPF_JSET | BPF_K, PROT_WRITE, 1, 0);
     RETURN(SECCOMP_RET_ALLOW);
     RETURN(SECCOMP_RET_TRAP);
     struct sock_fprog all = {at, program};

@@ -100,6 +100,8 @@ static const int record_harmless[] = {
     SYS_sendmsg,
     SYS_recvmsg,
     SYS_shutdown,
+    SYS_munmap,
+    SYS_mprotect,
     SYS_mremap,
     SYS_madvise,
     SYS_mincore,

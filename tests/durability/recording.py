@@ -58,7 +58,7 @@ def run_recorded(
 def record(library: Path, directory: Path, module: str, arguments: Sequence[str]) -> list[Operation]:
     """Run `python -m module directory arguments` to its end and return what it did to the directory."""
     done, target = run_recorded(library, directory, ["-m", module, str(directory), *arguments])
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{done.args} ends with {done.returncode}: {done.stderr}"
     return parse(target.read_bytes())
 
 

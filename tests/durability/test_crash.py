@@ -1,5 +1,6 @@
 """What a crash of the machine leaves of a cluster is what it promised; and the check would see it if not."""
 
+import errno
 import random
 from pathlib import Path
 
@@ -77,6 +78,20 @@ WAYS = {
     "unknown call": "import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)",  # io_uring_setup
     "other program": "os.execv('/bin/true', ['true'])",
 }
+
+
+def test_memory_that_shows_a_file_cannot_become_writable(tmp_path: Path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    program = (
+        "import ctypes, mmap, os, sys; f = open(sys.argv[1] + '/f', 'w+b', 0); f.write(bytes(4096))\n"
+        "m = mmap.mmap(f.fileno(), 4096, mmap.MAP_SHARED, mmap.PROT_READ)\n"
+        "c = ctypes.CDLL(None, use_errno=True); c.mmap.restype = ctypes.c_void_p; z = ctypes.c_size_t\n"
+        "p = c.mmap(None, z(4096), 1, 1, f.fileno(), ctypes.c_long(0))\n"
+        "sys.exit(c.mprotect(ctypes.c_void_p(p), z(4096), 3) == 0 or ctypes.get_errno())"
+    )
+    done, _ = run_recorded(build_recorder(tmp_path), folder, ["-c", program, str(folder)])
+    assert done.returncode == errno.EACCES, done
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -56,6 +56,21 @@ def test_a_whole_directory_is_whole_and_stays_as_it_is(sample):
     assert snapshot(path) == before
 
 
+def test_a_damaged_checkpoint_of_the_index_is_named(node):
+    """It is only a hint, and a start does without it; but somebody has changed what was written."""
+    file = node / "index"
+    content = file.read_bytes()
+    for at in (0, 9, 13, 17, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:at] + bytes((content[at] ^ 4,)) + content[at + 1 :])
+        (damage,) = verified(node).findings.kept
+        assert damage.file == "index"
+        assert "a start ignores it" in damage.what
+    file.write_bytes(content[:-1])
+    assert verified(node).findings.count == 1
+    file.unlink()
+    assert not verified(node).findings.count
+
+
 def test_a_running_node_is_refused_and_a_look_keeps_nodes_out(node):
     identity = nodefile.read(node)
     arguments = (identity.node_id, identity.cluster_name, identity.bootstrap_digest)
