@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import crash, kill, log_crash
+from . import bitflips, crash, kill, log_crash
 from .recording import without_fdatasync
 from .report import Report
 
@@ -23,6 +23,7 @@ def main() -> int:
     parsers = parser.add_subparsers(required=True)
     _add_crash(parsers.add_parser("crash", help="crashes of the machine at any moment"))
     _add_kill(parsers.add_parser("kill", help="SIGKILL of live nodes"))
+    _add_bitflips(parsers.add_parser("bitflips", help="single bits flipped in the files of a node"))
     for one in parsers.choices.values():
         one.add_argument("--seed", type=int, default=1)
         one.add_argument(
@@ -70,6 +71,17 @@ def _add_kill(parser: argparse.ArgumentParser) -> None:
 def _kill(options: argparse.Namespace) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="kill-") as work:
         return kill.run(Path(work), options.cycles, options.seed, options.nodes).as_dict()
+
+
+def _add_bitflips(parser: argparse.ArgumentParser) -> None:
+    parser.description = bitflips.__doc__
+    parser.add_argument("--count", type=int, default=2_000)
+    parser.set_defaults(run=_bitflips)
+
+
+def _bitflips(options: argparse.Namespace) -> dict[str, object]:
+    with tempfile.TemporaryDirectory(prefix="bitflips-") as work:
+        return bitflips.run(Path(work), options.count, options.seed)
 
 
 def _checker(options: argparse.Namespace, seed: int) -> Callable[[Path, int], Report]:

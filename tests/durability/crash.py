@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .disk import Image, put_image, states
+from .disk import Image, put_image, spread, states
 from .facts import TOLD, Facts, Reader
 from .judging import judge, judge_alive, verify_whole
 from .recording import Operation, build_recorder, record
@@ -57,17 +57,19 @@ class Check:
             seed = self._seed * LIVES + number
             recording = make_recording(library, work / f"life{number}", seed, image, facts, eager=self._eager)
             share = count * (number + 1) // lives - self.report.states
-            image, facts = self.check(recording, share, f"seed {self._seed}, life {number}")
+            recording.operations = self._change(recording.operations)
+            prefixes = spread(len(recording.operations), share, self._draw)
+            image, facts = self.check(recording, prefixes, f"seed {self._seed}, life {number}")
         return self.report
 
-    def check(self, recording: Recording, count: int, where: str) -> tuple[Image, Facts]:
-        """Check states of one recording; returns a late one to live on from, or its beginning."""
-        operations = self._change(recording.operations)
+    def check(self, recording: Recording, prefixes: Sequence[int], where: str) -> tuple[Image, Facts]:
+        """Check crashes after these numbers of operations; returns a late state, or the beginning."""
+        operations, count = recording.operations, len(prefixes)
         self.report.operations += len(operations)
         reader = Reader(recording.facts.copy())
         begin = self._draw.randrange(count // 2, count) if count > 1 else 0
         done, onward = 0, None
-        for number, (prefix, left) in enumerate(states(recording.image, operations, count, self._draw)):
+        for number, (prefix, left) in enumerate(states(recording.image, operations, prefixes, self._draw)):
             _read(reader, operations[done:prefix])
             done = prefix
             left.pop(TOLD, None)

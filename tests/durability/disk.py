@@ -199,12 +199,12 @@ def read_image(path: Path) -> Image:
 
 
 def states(
-    image: Image, operations: Sequence[Operation], count: int, draw: random.Random
+    image: Image, operations: Sequence[Operation], prefixes: Sequence[int], draw: random.Random
 ) -> Iterator[tuple[int, Image]]:
-    """`count` crash states, spread over all prefixes: (operations carried out, what is left)."""
+    """A crash state after each of these numbers of operations, ascending: (the number, what is left)."""
     disk = Disk(image)
     done = 0
-    for prefix in sorted(spread(len(operations), count, draw)):
+    for prefix in prefixes:
         for operation in operations[done:prefix]:
             disk.apply(operation)
         done = prefix
@@ -212,6 +212,6 @@ def states(
 
 
 def spread(operations: int, count: int, draw: random.Random) -> list[int]:
-    """`count` prefixes: every one as often as the others as far as there are enough, else a random choice."""
+    """`count` numbers up to that of all operations, ascending: each as often as the others, the rest drawn."""
     whole, rest = divmod(count, operations + 1)
-    return [*range(operations + 1)] * whole + draw.sample(range(operations + 1), rest)
+    return sorted([*range(operations + 1)] * whole + draw.sample(range(operations + 1), rest))

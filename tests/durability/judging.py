@@ -52,7 +52,7 @@ def judge(path: Path, facts: Facts) -> None:
     groups: dict[int, Group] = {}
     for node in NODES:
         try:
-            with open_node(path, node) as opened:
+            with open_node(place_of(path, node)) as opened:
                 _judge_node(opened, facts, groups)
         except Error as error:
             raise Corrupt(f"node {node}: {error!r}") from error

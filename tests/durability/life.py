@@ -24,6 +24,8 @@ AT_FIRST = {"a": 3, "b": 3, "c": 1, "d": 1}
 LATER = {"e": 3, "f": 1}
 KEYS = 15
 """Of each range."""
+BEHIND, LEVEL = "a node is behind", "it has caught up"
+"""Told before and after the time in which a snapshot is installed."""
 SIZES = (10, 10, 60, 300, 300, 3_000, 9_000, 40_000)
 
 
@@ -94,9 +96,11 @@ class Life:
         for other in others:
             self.network.cut(node, other)
         await self.write_much(5, prefixes, others)
+        self.tell("seen", BEHIND)
         for other in others:
             self.network.heal(node, other)
         await wait_for(lambda: self._is_level(node))
+        self.tell("seen", LEVEL)
 
     def _is_level(self, node: int) -> bool:
         """Whether the node has applied what anybody else has."""

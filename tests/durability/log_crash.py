@@ -15,7 +15,7 @@ from multiraft.engine.logstore.store import LogStore
 from tests.engine.logstore.model import Model
 from tests.engine.logstore.workload import life
 
-from .disk import Image, put_image, states
+from .disk import Image, put_image, spread, states
 from .facts import TOLD
 from .log_life import ACKNOWLEDGED, STAGED, open_store, told
 from .recording import Operation, build_recorder, record
@@ -108,7 +108,8 @@ class Check:
         self.report.operations += len(operations)
         onward: tuple[Image, int] = (lived.image, lived.first)
         best = -1
-        for prefix, left in states(lived.image, operations, count, self._draw):
+        prefixes = spread(len(operations), count, self._draw)
+        for prefix, left in states(lived.image, operations, prefixes, self._draw):
             low, high = bounds(lived, operations, prefix)
             left.pop(TOLD, None)
             before = self.report.salvaged

@@ -164,14 +164,13 @@ class OpenNode:
 
 
 @contextmanager
-def open_node(path: Path, node_id: int) -> Iterator[OpenNode]:
+def open_node(place: Place) -> Iterator[OpenNode]:
     """Open a node's files as :class:`Assembly` does, and start its replicas.
 
     That is all that a node ever reads of its disk before its first turn, and no turn is needed for what is
     looked at. What it misses against a whole cluster: elections, and what replicas then tell one another.
     """
-    place = place_of(path, node_id)
-    ports = SmallPorts(place)
+    node_id, ports = place.node_id, SmallPorts(place)
     identity = ports.open_identity(bootstrap_digest(place.cluster, place.members))
     log = state = None
     try:
@@ -180,6 +179,9 @@ def open_node(path: Path, node_id: int) -> Iterator[OpenNode]:
         machines = Machines(place, state, CONFIG, lambda births: None, lambda: None)
         node = Node(node_id, CONFIG, log, state, machines.make, ports.random, 0.0)
         node.start()
+        assembly = Assembly(place, CONFIG, ports, lambda error: None)
+        assembly.node, assembly._machines = node, machines
+        assembly._check_directory()
         yield OpenNode(node_id, identity, log, state, node)
     finally:
         for opened in (state, log, identity):
