@@ -5,7 +5,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from . import bitflips, crash, kill, log_crash
@@ -26,39 +25,46 @@ def main() -> int:
     _add_bitflips(parsers.add_parser("bitflips", help="single bits flipped in the files of a node"))
     for one in parsers.choices.values():
         one.add_argument("--seed", type=int, default=1)
-        one.add_argument(
-            "--json", action="store_true", help="nothing but one line of JSON on standard output"
-        )
+        one.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     options = parser.parse_args()
     began = time.monotonic()
     result = options.run(options)
     result["seconds"] = round(time.monotonic() - began, 1)
-    print(
-        json.dumps(result) if options.json else "\n".join(f"{key}: {value}" for key, value in result.items())
-    )
+    lines = [json.dumps(result)] if options.json else [f"{key}: {value}" for key, value in result.items()]
+    print("\n".join(lines))
     return 0 if result["ok"] else 1
 
 
 def _add_crash(parser: argparse.ArgumentParser) -> None:
     parser.description = crash.__doc__
     parser.add_argument("--states", type=int, default=20_000)
-    parser.add_argument(
-        "--of", choices=("node", "log"), default="node", help="a whole cluster, or a log store alone"
-    )
+    subjects = parser.add_argument("--of", choices=("node", "log"), default="node")
+    subjects.help = "a whole cluster, or a log store alone"
     parser.add_argument("--plant", choices=PLANTS, default="none", help="break it: then it must fail")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="put states there that are not whole")
     parser.set_defaults(run=_crash)
 
 
 def _crash(options: argparse.Namespace) -> dict[str, object]:
     total = Report()
     for number in range(-(-options.states // PER_SEED)):
-        count = min(PER_SEED, options.states - total.states)
+        check = _check(options, options.seed + number)
         with tempfile.TemporaryDirectory(prefix="crash-") as work:
-            total.add(_checker(options, options.seed + number)(Path(work), count))
-        print(
-            f"{total.states} states: {total.lost} lost, {total.corrupt} corrupt", file=sys.stderr, flush=True
-        )
+            found = check.run(Path(work), min(PER_SEED, options.states - total.states))
+        total.add(found)
+        progress = f"{total.states} states: {total.lost} lost, {total.corrupt} corrupt"
+        print("\n".join([*found.findings, progress]), file=sys.stderr, flush=True)
     return total.as_dict()
+
+
+def _check(options: argparse.Namespace, seed: int) -> crash.Check | log_crash.Check:
+    change = without_fdatasync if options.plant == "no-fdatasync" else list
+    check: crash.Check | log_crash.Check = log_crash.Check(seed, change)
+    if options.of == "node":
+        check = crash.Check(seed, change, eager=options.plant == "early-acknowledgement")
+    if options.keep:
+        check.report.kept = options.keep / f"seed-{seed}"
+    return check
 
 
 def _add_kill(parser: argparse.ArgumentParser) -> None:
@@ -82,13 +88,6 @@ def _add_bitflips(parser: argparse.ArgumentParser) -> None:
 def _bitflips(options: argparse.Namespace) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="bitflips-") as work:
         return bitflips.run(Path(work), options.count, options.seed)
-
-
-def _checker(options: argparse.Namespace, seed: int) -> Callable[[Path, int], Report]:
-    change = without_fdatasync if options.plant == "no-fdatasync" else list
-    if options.of == "log":
-        return log_crash.Check(seed, change).run
-    return crash.Check(seed, change, eager=options.plant == "early-acknowledgement").run
 
 
 if __name__ == "__main__":

@@ -212,6 +212,6 @@ def states(
 
 
 def spread(operations: int, count: int, draw: random.Random) -> list[int]:
-    """`count` numbers up to that of all operations, ascending: each as often as the others, the rest drawn."""
+    """`count` numbers up to that of all operations, ascending: each as often, what is left over drawn."""
     whole, rest = divmod(count, operations + 1)
     return sorted([*range(operations + 1)] * whole + draw.sample(range(operations + 1), rest))

@@ -137,22 +137,27 @@ class Teller:
     def __init__(self, tell: Callable[..., None], facts: Facts) -> None:
         self.tell = tell
         self.facts = facts
-        self.seen: set[str] = set()
-        """"snapshot", "install", "truncation", "collection", "collection with N in flight"."""
+
+    def saw(self, what: str) -> None:
+        """Something has happened that is worth a crash; it is told once."""
+        if what not in self.facts.seen:
+            self.facts.seen.add(what)
+            self.tell("seen", what)
 
     def staged(self, writes: Sequence[GroupWrite], batch: StagedBatch, in_flight: int) -> None:
         """A batch is handed over while so many are in flight."""
         if batch.retired:
-            self.seen |= {"collection", f"collection with {in_flight} in flight"}
+            self.saw("collection")
+            self.saw(f"collection with {in_flight} in flight")
         if any(write.truncate is not None for write in writes):
-            self.seen.add("truncation")
+            self.saw("truncation")
         if any(write.snapshot_point is not None for write in writes):
-            self.seen.add("install")
+            self.saw("install")
 
     def sent_message(self, node: int, received: Received) -> None:
         """A message leaves."""
         if received.message.type is MsgType.SNAP:
-            self.seen.add("snapshot")
+            self.saw("snapshot")
         if received.message.type not in PROMISES:
             return
         promise = self.facts.promises.setdefault((node, received.group), Promise())

@@ -46,6 +46,8 @@ class Report:
     seen: set[str] = field(default_factory=set)
     """What has happened in the recorded lives."""
     findings: list[str] = field(default_factory=list)
+    kept: Path | None = None
+    """Where states are put that are not as they should be."""
     isolated: bool = False
     """Whether each state is judged in a process of its own: those of a broken build may end it."""
 
@@ -75,6 +77,8 @@ class Report:
         self.lost += verdict is Verdict.LOST
         self.corrupt += verdict is Verdict.CORRUPT
         self.findings.append(f"{where}: {verdict.value}: {told}")
+        if self.kept is not None:
+            put_image(left, self.kept / f"{verdict.value}-{len(self.findings)}")
         return None
 
 

@@ -98,6 +98,25 @@ def test_a_restarted_replica_keeps_term_and_vote(nodes: Nodes):
     assert (raft.term, raft.vote) == (term, vote) == (1, 11)
 
 
+def test_a_state_that_is_ahead_of_its_logs_commit_is_gone_on_from(nodes: Nodes):
+    """A commit alone is never written: after a crash the state store knows more than the hard state does."""
+    nodes[1].propose(GROUP, put(b"a", b"1"))
+    nodes.settle()
+    nodes.pass_time(1)
+    for node in (1, 2, 3):
+        applied = nodes[node].state.durable_applied(GROUP)
+        assert nodes[node].log.group(GROUP).initial_state()[0].commit < applied
+        reborn = nodes[node].crash()
+        replica = reborn.replica(GROUP)
+        assert replica.raw.raft.log.committed == replica.applied.index == applied
+        assert reborn.machine(GROUP).get(b"a") == b"1"
+    nodes.pass_time(3)
+    nodes.leader(GROUP).propose(GROUP, put(b"b", b"2"), token="later")
+    nodes.settle()
+    assert nodes.leader(GROUP).answer("later") == [None]
+    assert {nodes[node].machine(GROUP).digest() for node in (1, 2, 3)} == {nodes[1].machine(GROUP).digest()}
+
+
 def test_a_batch_in_flight_too_many_makes_the_next_one_larger(nodes: Nodes):
     """The loop hands over a bounded number of batches; what comes later joins one batch."""
     leader = nodes[1]

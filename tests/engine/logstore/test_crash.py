@@ -1,14 +1,55 @@
 """A crash between any two writes leaves exactly what was committed."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.memory import MemoryLogStore
 from multiraft.engine.logstore.port import GroupWrite
+from multiraft.engine.logstore.store import LogStore
 from multiraft.raft.state import HardState
 
 from .builders import MEMBERS, appended, born, make_entries, put
 from .model import Model
 
 EAGER = CollectionPolicy(factor=0.0, slack=300, batches=3, live_bytes=400)
+
+
+New = Callable[[], "MemoryLogStore | DiskLogStore"]
+
+
+class DiskLogStore(LogStore):
+    """The real store, which can crash."""
+
+    path: Path
+
+    @classmethod
+    def begin(cls, path: Path) -> "DiskLogStore":
+        store = cls.open(path, collection=EAGER)
+        store.path = path
+        return store
+
+    def crash(self) -> "DiskLogStore":
+        """The store as it is found after a crash at this moment."""
+        self._environment.close()
+        return self.begin(self.path)
+
+
+@pytest.fixture
+def new(request: pytest.FixtureRequest, tmp_path: Path) -> New:
+    """Makes empty stores that collect all they can."""
+    made: list[Path] = []
+
+    def memory() -> MemoryLogStore:
+        return MemoryLogStore(collection=EAGER)
+
+    def lmdb() -> DiskLogStore:
+        made.append(tmp_path / f"log-{len(made)}")
+        return DiskLogStore.begin(made[-1])
+
+    return {"memory": memory, "lmdb": lmdb}[request.param]
 
 
 def history() -> list[list[GroupWrite]]:
@@ -47,12 +88,13 @@ def test_crash_at_every_write_with_collection_going_on():
     assert collected > 20
 
 
-def test_collection_with_three_batches_in_flight_and_a_crash_after_each():
+@pytest.mark.parametrize("new", ["memory", "lmdb"], indirect=True)
+def test_collection_with_three_batches_in_flight_and_a_crash_after_each(new: New):
     """What collection decided on the strength of batches that were lost is undone with them."""
     batches = history()
     collected = 0
     for committed in (0, 1, 2, 3):
-        store, model = MemoryLogStore(collection=EAGER), Model()
+        store, model = new(), Model()
         for start in range(0, len(batches), 3):
             flying = [(store.stage(writes), writes) for writes in batches[start : start + 3]]
             collected += sum(len(batch.retired) for batch, _ in flying)
@@ -68,10 +110,11 @@ def test_collection_with_three_batches_in_flight_and_a_crash_after_each():
     assert collected > 20
 
 
-def test_a_vote_in_flight_while_its_group_is_collected_is_not_lost():
+@pytest.mark.parametrize("new", ["memory", "lmdb"], indirect=True)
+def test_a_vote_in_flight_while_its_group_is_collected_is_not_lost(new: New):
     """The old hard state is dead by the vote in flight, and gone for good only when the vote is durable."""
     for vote_commits in (False, True):
-        store = MemoryLogStore(collection=EAGER)
+        store = new()
         put(store, born(1), GroupWrite(1, 1, HardState(4, 1, 1)))
         for index in range(2, 8):
             put(store, born(100 + index), appended(100 + index, make_entries(2, 1, size=200)))

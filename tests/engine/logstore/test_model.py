@@ -20,21 +20,36 @@ from multiraft.raft.state import ConfState, HardState
 
 from .builders import appended, born, make_entries, resume
 from .model import Model
+from .test_salvage import PAGE, metas, write_at
 
 GROUPS = st.integers(1, 5)
 SIZES = st.sampled_from([0, 10, 10, 300, 70_000])
 
 
 class Failing(LmdbEnvironment):
-    """The real environment, and a commit that fails when asked to."""
+    """The real environment: a commit that fails when asked to, a machine that crashes."""
 
     fail = False
+    hidden: Sequence[tuple[int, bytes]] = ()
+    """The meta page that the newest transaction has replaced, until that is flushed."""
 
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         if self.fail:
             self.fail = False
             raise StorageFailed("asked to")
+        before = metas(self._path)
         super().write(dropped, added)
+        self.hidden = [one for one in enumerate(before) if metas(self._path)[one[0]] != one[1]]
+
+    def sync(self) -> None:
+        super().sync()
+        self.hidden = ()
+
+    def crash(self) -> None:
+        """The machine does: the page that makes the newest transaction visible was not on its disk."""
+        self.close()
+        for slot, page in self.hidden:
+            write_at(self._path, slot * PAGE, page)
 
 
 class StoreAgainstModel(RuleBasedStateMachine):
@@ -44,12 +59,14 @@ class StoreAgainstModel(RuleBasedStateMachine):
         live=st.sampled_from([1, 100, 1000]),
         read=st.sampled_from([1, 70_000, 1 << 20]),
         chunks=st.sampled_from([1, 4]),
+        hint=st.booleans(),
     )
-    def begin(self, factor: float, cache: int, live: int, read: int, chunks: int) -> None:
+    def begin(self, factor: float, cache: int, live: int, read: int, chunks: int, hint: bool) -> None:
         """With some bounds a batch is read, and moved, over many appends."""
         self.folder = Path(tempfile.mkdtemp())
         policy = CollectionPolicy(factor, 500, 3, live, read, chunks)
-        self.options = {"cache_bytes": cache, "collection": policy}
+        checkpoint = self.folder / "index" if hint else None
+        self.options = {"cache_bytes": cache, "collection": policy, "checkpoint": checkpoint}
         self.durable = Model()
         self.flying: list[tuple[StagedBatch, Model]] = []
         self.to_finish: list[StagedBatch] = []
@@ -153,12 +170,15 @@ class StoreAgainstModel(RuleBasedStateMachine):
             self.store.stage([])
         resume(self.store)
 
-    @rule()
-    def crash(self) -> None:
-        """What was not committed is gone, everything else is there."""
+    @rule(machine=st.booleans())
+    def crash(self, machine: bool) -> None:
+        """What was not committed is gone, everything else is there: after an end, and after a crash."""
         self.flying.clear()
         self.to_finish.clear()
-        self.store.close()
+        if machine:
+            self.environment.crash()
+        else:
+            self.store.close()
         self.open()
 
     @rule(data=st.data())
