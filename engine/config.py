@@ -44,6 +44,9 @@ class EngineConfig:
     """Log kept for one follower while it is sent a snapshot; each time that it is not enough it doubles."""
     flush_ms: int = 300
     """How often applied writes are flushed to the state store."""
+    memtable_bytes: int = 64 * MIB
+    """Applied writes that wait for a flush, with what it costs to keep them. It begins early at half of this;
+    at all of it applying waits. As much again is kept by a flush under way."""
     batches_in_flight: int = 4
     """Batches handed to the log writer and not yet durable; more work joins the next batch."""
     parked_bytes: int = 16 * MIB

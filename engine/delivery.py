@@ -7,6 +7,7 @@ from typing import Final
 from ..raft.errors import BadMessage, PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
+from .config import EngineConfig
 from .errors import Corruption
 from .parking import Parking
 from .rebuilding import Rebuilder
@@ -25,22 +26,17 @@ class Delivery:
     """Brings messages to the replicas of a node, and theirs to the outbox of a turn."""
 
     def __init__(
-        self,
-        replicas: Replicas,
-        parking: Parking,
-        active: dict[int, Replica],
-        snapshot_age: float,
-        ask_ticks: int,
+        self, replicas: Replicas, parking: Parking, active: dict[int, Replica], config: EngineConfig
     ) -> None:
         self.refused = 0
         """Messages dropped because they name another replica, come from the wrong node, or are bad."""
         self.directory_index = 0
         """The version of this node's directory."""
-        self.rebuilder = Rebuilder(replicas, self, ask_ticks)
+        self.rebuilder = Rebuilder(replicas, self, config.election_ticks)
         self._replicas = replicas
         self._parking = parking
         self._active = active
-        self._snapshot_age = snapshot_age
+        self._snapshot_age = config.snapshot_ms / 1000
         self._snapshots_sent: dict[tuple[int, int], float] = {}
         """When a snapshot went to a replica, by group and replica, oldest first."""
 

@@ -9,8 +9,9 @@ from .statemachine.store import Flush, StateStore
 class Flusher:
     """One flush at a time: everything that was applied up to one moment, with its applied records."""
 
-    def __init__(self, state: StateStore, interval: float, now: float) -> None:
+    def __init__(self, state: StateStore, interval: float, early_bytes: int, now: float) -> None:
         self._state = state
+        self._early_bytes = early_bytes
         self._interval = interval
         self._next = now + interval
         self._flushing = False
@@ -40,7 +41,8 @@ class Flusher:
 
     def start(self, now: float) -> Flush | None:
         """The next flush, if one is due and none is on its way."""
-        if self._flushing or (now < self._next and not self._installs):
+        self._state.tidy()
+        if self._flushing or not self._is_due(now):
             return None
         self._next = now + self._interval
         for replica in self._volatile.values():
@@ -52,6 +54,9 @@ class Flusher:
             self._flushing = True
             self._installs_flushing, self._installs = self._installs, []
         return flush
+
+    def _is_due(self, now: float) -> bool:
+        return now >= self._next or bool(self._installs) or self._state.pending_bytes >= self._early_bytes
 
     def finish(self, flush: Flush) -> tuple[Mapping[int, int], list[Replica]]:
         """The flush is durable: the applied index by group, and the replicas whose snapshot is in place."""

@@ -12,6 +12,7 @@ from typing import Any
 from ..native.errors import BadFrame
 from ..raft.messages import Message, MsgType
 from ..raft.ready import Ready
+from .applyroom import ApplyRoom
 from .config import EngineConfig
 from .delivery import BROKEN, Delivery
 from .errors import Corruption, Error
@@ -67,11 +68,10 @@ class Node:
         self._running = self.replicas.running
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
-        self._delivery = Delivery(
-            self.replicas, self.parking, self._active, config.snapshot_ms / 1000, config.election_ticks
-        )
+        self._delivery = Delivery(self.replicas, self.parking, self._active, config)
         self._intake = Intake(self.replicas, self._active)
-        self._flusher = Flusher(state, config.flush_ms / 1000, now)
+        self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
+        self._room = ApplyRoom(state, config.memtable_bytes)
         self._installed: list[Replica] = []
         self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
         self._staging = Staging(log, self._births, self._truncations, config.batches_in_flight)
@@ -121,6 +121,7 @@ class Node:
         return {
             "batches in flight": self.batches_in_flight + self._held.waiting,
             "births": len(self._births),
+            "groups held back": self._room.held,
             "installs": len(self._installed) + self._flusher.installs,
             "parked bytes": self.parking.bytes,
             "reads": sum(len(one.reads) + len(one.raw.raft.reads) for one in replicas),
@@ -273,6 +274,7 @@ class Node:
         """
         if self._held.busy:
             return
+        self._room.look(self._active)
         active = dict(self._active)
         turn.effects.figures.groups = len(active)
         self._active.clear()
@@ -292,8 +294,11 @@ class Node:
         self._intake.hand_in(turn, replica)
         if replica.rebuilding is not None:
             self._delivery.rebuilder.take_state(replica, replica.rebuilding, turn.effects.answers)
+        self._room.admit(replica)
         if replica.installing is None and replica.raw.has_ready():
-            self._handle_ready(turn, replica, replica.raw.ready())
+            ready = replica.raw.ready()
+            self._room.took(replica, len(ready.committed_entries))
+            self._handle_ready(turn, replica, ready)
 
     def _handle_ready(self, turn: Turn, replica: Replica, ready: Ready) -> None:
         if ready.soft_state is not None and not replica.leads:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: The prefix on the disk has not been looked up yet.
 NOT_READ: Final = -1
 
+#: What a key costs in memory besides its bytes and its value's: two objects and a place in a dictionary.
+ENTRY_BYTES: Final = 170
+
 
 class Keyspace:
     """The layers of one group, newest first: ``active``, ``frozen`` (while a flush is under way), the disk.
@@ -61,7 +64,7 @@ class Keyspace:
         if active.prefix <= NO_DATA:
             self._settle_prefix(active)
         active.table.write(key, value)
-        self._store.pending_bytes += len(key) + len(value)
+        self._store.pending_bytes += len(key) + len(value) + ENTRY_BYTES
 
     def delete(self, key: bytes) -> bool:
         """Remove a key. Returns whether it was there."""
@@ -71,7 +74,7 @@ class Keyspace:
         if active.prefix <= NO_DATA:
             self._settle_prefix(active)
         active.table.write(key, None)
-        self._store.pending_bytes += len(key)
+        self._store.pending_bytes += len(key) + ENTRY_BYTES
         return True
 
     def scan(self, start: bytes, stop: bytes | None, reverse: bool = False) -> Iterator[Pair]:
@@ -91,7 +94,8 @@ class Keyspace:
             return
         self._settle_prefix(active)
         active.table.entries.update(loaded)
-        self._store.pending_bytes += sum(map(len, loaded)) + sum(map(len, loaded.values()))
+        size = sum(map(len, loaded)) + sum(map(len, loaded.values()))
+        self._store.pending_bytes += size + ENTRY_BYTES * len(loaded)
 
     def forget(self) -> None:
         """Remove everything, records too."""

@@ -15,6 +15,9 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 
+#: Up to so many keys, their order is made when somebody scans: in a millisecond.
+UNORDERED: Final = 4096
+
 
 class Memtable:
     """An ordered overlay. ``entries`` maps a key to its value, or to None if it was deleted here.
@@ -31,10 +34,12 @@ class Memtable:
 
     def write(self, key: bytes, value: bytes | None) -> None:
         """Set a value, or a tombstone with None."""
-        keys = self._keys
-        if keys is not None and key not in self.entries:
+        keys, entries = self._keys, self.entries
+        if keys is not None and key not in entries:
             keys.add(key)
-        self.entries[key] = value
+        entries[key] = value
+        if keys is None and len(entries) > UNORDERED:
+            self._keys = SortedKeys(entries)
 
     def discard(self) -> None:
         """Forget every entry."""

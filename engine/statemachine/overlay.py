@@ -1,6 +1,8 @@
 """The state store of a node over any medium: layers, records and the order of flushes."""
 
+from collections import deque
 from collections.abc import Mapping
+from typing import Final
 
 from ..errors import Corruption
 from .applied import Applied, Point
@@ -18,6 +20,9 @@ from .opening import (
     read_point,
 )
 
+#: Keys of spent tables that are freed at once: in some 0.3 ms.
+TIDY_KEYS: Final = 4096
+
 
 class OverlayStore:
     """A :class:`~multiraft.engine.statemachine.store.StateStore`; the docstrings there are its contract."""
@@ -34,6 +39,7 @@ class OverlayStore:
         self._changed: dict[int, Keyspace] = {}  # groups with an active layer
         self._flush: Flush | None = None
         self._durable: dict[int, int] = {}  # applied indexes as far as they were asked for or flushed
+        self._spent: deque[dict[bytes, bytes | None]] = deque()  # of tables that are on the disk
         self._marked: dict[int, Point] = {}  # points with an install marker, as far as they are known
 
     @property
@@ -144,6 +150,7 @@ class OverlayStore:
         moved: dict[int, int] = {}
         buried: list[int] = []
         for group, pending in flush.groups.items():
+            self._spent.append(pending.table.entries)
             self.group(group).flushed(damaged=group in flush.damaged)
             if group in flush.damaged:
                 continue
@@ -157,6 +164,18 @@ class OverlayStore:
         self._dead = [prefix for prefix in self._dead if prefix not in flush.reclaimed] + buried
         self._durable.update(moved)
         return moved
+
+    def tidy(self) -> None:
+        """Free some of what flushes have left in memory."""
+        spent, left = self._spent, TIDY_KEYS
+        while spent and left > 0:
+            entries = spent[0]
+            left -= len(entries) + 1
+            if left >= 0:
+                spent.popleft()
+                continue
+            for _ in range(min(TIDY_KEYS, len(entries))):
+                entries.popitem()
 
     def durable_applied(self, group: int) -> int:
         """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""

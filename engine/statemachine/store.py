@@ -56,7 +56,7 @@ class StateStore(Protocol):
 
     @property
     def pending_bytes(self) -> int:
-        """About how many bytes of keys and values wait for the next freeze."""
+        """About how many bytes of memory the writes take that wait for the next freeze."""
         ...
 
     @property
@@ -135,6 +135,10 @@ class StateStore(Protocol):
 
     def flushed(self, flush: Flush) -> Mapping[int, int]:
         """Take note that ``write`` returned. Returns the applied index of each group that moved."""
+        ...
+
+    def tidy(self) -> None:
+        """Free some of what flushes have left in memory: all at once would take the loop too long."""
         ...
 
     def durable_applied(self, group: int) -> int:

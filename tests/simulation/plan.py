@@ -161,7 +161,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         clients=clients,
         remote=source.choice((0, 0, 1, clients // 2)),
         keys=source.choice((1, 2, 3)),
-        config=_draw_config(source),
+        config=replace(_draw_config(source), memtable_bytes=_draw_memtable(seed)),
         options=_draw_options(source),
         log_slack=source.choice((2_000, 50_000, 8 << 20)),
         pass_cost=source.choice((0.0002, 0.001, 0.003)),
@@ -283,6 +283,11 @@ def _draw_config(source: random.Random) -> EngineConfig:
         operation_timeout_ms=2000,
         state_machine=source.choice(("lmdb", "lmdb", "memory")),
     )
+
+
+def _draw_memtable(seed: int) -> int:
+    """Drawn apart: with little of it, applying often has to wait."""
+    return random.Random(f"memtable {seed}").choice((500, 64 * MIB, 64 * MIB))
 
 
 def _draw_options(source: random.Random) -> TcpOptions:

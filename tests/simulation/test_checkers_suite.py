@@ -44,6 +44,7 @@ def test_every_hook_reaches_those_who_listen_and_nobody_else():
     suite.invoked(op)
     suite.completed(op)
     suite.healed(1.0)
+    suite.rolled_back(1, trace.stage(1, GroupWrite(GROUP, 1)))
     trace.restart(1)
     suite.lost(3)
     suite.damaged(3)

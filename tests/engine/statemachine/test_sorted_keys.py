@@ -1,39 +1,45 @@
 """The lazily sorted keys against a sorted set, and scans that meet writes on their way."""
 
 from itertools import islice
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiraft.engine.statemachine import paging
+from multiraft.engine.statemachine import paging, sorted_keys
 from multiraft.engine.statemachine.keys import lower_stop, prefix_stop, successor
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
 from multiraft.engine.statemachine.paging import Layer, merge
-from multiraft.engine.statemachine.sorted_keys import FEW, SortedKeys
+from multiraft.engine.statemachine.sorted_keys import SortedKeys
 from multiraft.engine.statemachine.store import OrderedStore
 
 KEYS = st.binary(max_size=2)
 
 
-@given(st.sets(KEYS), st.lists(st.tuples(st.booleans(), st.sets(KEYS, max_size=2 * FEW))), st.data())
+@given(st.sets(KEYS), st.lists(st.tuples(st.booleans(), st.sets(KEYS, max_size=48))), st.data())
 def test_cuts_of_a_changing_set(
     initial: set[bytes], changes: list[tuple[bool, set[bytes]]], data: st.DataObject
 ):
     """Adding and removing, few and many, with a look in between or without."""
-    keys, model = SortedKeys(initial), set(initial)
-    for adding, some in changes:
-        for key in sorted(some - model if adding else some & model):
-            (keys.add if adding else keys.remove)(key)
-            (model.add if adding else model.remove)(key)
-        if data.draw(st.booleans()):
-            check_one_cut(keys, model, data)
-    check_one_cut(keys, model, data)
+    with patch.multiple(sorted_keys, CHUNK=4, PENDING=data.draw(st.integers(1, 9)), FEW=2):
+        keys, model = SortedKeys(initial), set(initial)
+        for adding, some in changes:
+            for key in data.draw(st.permutations(sorted(some - model if adding else some & model))):
+                (keys.add if adding else keys.remove)(key)
+                (model.add if adding else model.remove)(key)
+            if data.draw(st.booleans()):
+                check_one_cut(keys, model, data)
+        check_one_cut(keys, model, data)
+        keys.cut(b"", None, 1, reverse=False)
+        assert [key for chunk in keys._chunks for key in chunk] == sorted(model)
+        assert [chunk[-1] for chunk in keys._chunks] == keys._lasts
+        assert all(0 < len(chunk) <= 8 for chunk in keys._chunks)
 
 
 def check_one_cut(keys: SortedKeys, model: set[bytes], data: st.DataObject) -> None:
     start, stop = data.draw(KEYS), data.draw(st.none() | KEYS)
-    limit, reverse = data.draw(st.integers(1, 5)), data.draw(st.booleans())
+    limit, reverse = data.draw(st.integers(1, 12)), data.draw(st.booleans())
     inside = sorted((k for k in model if start <= k and (stop is None or k < stop)), reverse=reverse)
     cut, bound = keys.cut(start, stop, limit, reverse=reverse)
     assert cut == inside[:limit]
