@@ -33,7 +33,13 @@ async def statuses(probes: Sequence[Probe]) -> list[Status]:
     return list(await asyncio.gather(*(probe.status() for probe in probes)))
 
 
-async def wait_ready(probes: Sequence[Probe], ranges: int, replicas: int, patience: float) -> list[Status]:
+async def wait_ready(
+    probes: Sequence[Probe],
+    ranges: int,
+    replicas: int,
+    patience: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Status]:
     """Return once every range has a leader that can take writes and every replica has applied an entry.
 
     Args:
@@ -41,13 +47,17 @@ async def wait_ready(probes: Sequence[Probe], ranges: int, replicas: int, patien
         ranges: how many there are.
         replicas: how many replicas they have, all together.
         patience: seconds.
+        progress: called as ``progress(done, total)`` with how many ranges can take writes, now and then.
 
     Raises:
         Unavailable: it took too long.
     """
 
     def ready(found: Sequence[Status]) -> bool:
-        return total(found, "led_ready") == ranges and total(found, "ready") == replicas
+        led = total(found, "led_ready")
+        if progress is not None:
+            progress(led, ranges)
+        return led == ranges and total(found, "ready") == replicas
 
     found = await _poll(probes, ready, patience)
     if not ready(found):
@@ -69,7 +79,7 @@ async def compare(
     """
     deadline = time.monotonic() + patience
     while True:
-        await _poll(probes, _at_rest(), deadline - time.monotonic())
+        await settle(probes, deadline - time.monotonic())
         found = await _replicas(probes)
         if time.monotonic() > deadline or not _still_applying(found):
             break
@@ -81,6 +91,11 @@ async def compare(
         if commands < place.acknowledged
     ]
     return Comparison(wrong, len(behind))
+
+
+async def settle(probes: Sequence[Probe], patience: float) -> None:
+    """Wait until no node applies anything any more, for so many seconds at most."""
+    await _poll(probes, _at_rest(), patience)
 
 
 def total(found: Iterable[Status], field: str) -> int:

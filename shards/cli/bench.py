@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,9 @@ from .options import (
 from .output import Fields, JsonOption, note, run_command
 from .progress import Phases
 from .running import run_async
+
+if TYPE_CHECKING:
+    from .bench_nodes import Settings
 
 ELECTION_TIMEOUT_MS: Final = 1000
 
@@ -40,6 +43,10 @@ class Transport(StrEnum):
 
 
 NodesOption = Annotated[int, typer.Option(min=1, max=5, help="How many nodes.")]
+ReplicatedNodesOption = Annotated[
+    int, typer.Option("--nodes", min=3, max=5, help="How many nodes: one dies, and most have to live.")
+]
+GroupsOption = Annotated[int, typer.Option(min=1, help="Ranges, each a Raft group.")]
 TransportOption = Annotated[
     Transport, typer.Option(help="memory: all nodes in this process; tcp: a process for each, on loopback.")
 ]
@@ -54,7 +61,7 @@ def bench() -> None:
 def throughput(
     context: typer.Context,
     nodes: NodesOption = 3,
-    groups: Annotated[int, typer.Option(min=1, help="Ranges, each a Raft group.")] = 1000,
+    groups: GroupsOption = 1000,
     payload: Annotated[int, typer.Option(min=8, max=1 << 20, metavar="BYTES", help="Size of a value.")] = 128,
     clients: Annotated[int, typer.Option(min=1, help="Puts outstanding over all groups.")] = 4096,
     seconds: Annotated[
@@ -102,11 +109,88 @@ def create(
 
     def work() -> Fields:
         from .bench_create import run_create  # noqa: PLC0415 # `--help` must not pay for it
-        from .bench_nodes import Settings  # noqa: PLC0415 # likewise
 
-        settings = Settings(nodes, transport, durability, StateMachine.LMDB, election_timeout_ms)
         with workspace() as root, Phases() as phases:
-            return run_async(run_create(root, settings, ranges, phases.phase("create ranges")))
+            settings = _settings(nodes, transport, durability, election_timeout_ms)
+            return run_async(run_create(root, settings, ranges, phases))
+
+    run_command(context, work, _show)
+
+
+@app.command("idle")
+def idle(
+    context: typer.Context,
+    nodes: NodesOption = 3,
+    groups: GroupsOption = 1000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to look on.")] = 10,
+    transport: TransportOption = Transport.MEMORY,
+    durability: DurabilityOption = Durability.SYNC,
+    election_timeout_ms: ElectionTimeoutOption = ELECTION_TIMEOUT_MS,
+    _json: JsonOption = False,
+) -> None:
+    """Create groups, leave them alone, and see what they cost: CPU, messages, memory.
+
+    The result is ok if meanwhile every node ticked and no leader changed.
+    """
+
+    def work() -> Fields:
+        from .bench_idle import run_idle  # noqa: PLC0415 # `--help` must not pay for it
+
+        with workspace() as root, Phases() as phases:
+            settings = _settings(nodes, transport, durability, election_timeout_ms)
+            return run_async(run_idle(root, settings, groups, seconds, phases))
+
+    run_command(context, work, _show)
+
+
+@app.command("failover")
+def failover(
+    context: typer.Context,
+    nodes: ReplicatedNodesOption = 3,
+    groups: GroupsOption = 1000,
+    transport: TransportOption = Transport.MEMORY,
+    durability: DurabilityOption = Durability.SYNC,
+    election_timeout_ms: ElectionTimeoutOption = ELECTION_TIMEOUT_MS,
+    _json: JsonOption = False,
+) -> None:
+    """Kill a node and write into every group that it led, until all of them take writes again.
+
+    The times run from the kill to each acknowledgement. The result is ok if every group took its write, and
+    another node then reads it.
+    """
+
+    def work() -> Fields:
+        from .bench_failover import run_failover  # noqa: PLC0415 # `--help` must not pay for it
+
+        with workspace() as root, Phases() as phases:
+            settings = _settings(nodes, transport, durability, election_timeout_ms)
+            return run_async(run_failover(root, settings, groups, phases))
+
+    run_command(context, work, _show)
+
+
+@app.command("restart")
+def restart(
+    context: typer.Context,
+    nodes: NodesOption = 3,
+    groups: GroupsOption = 1000,
+    transport: TransportOption = Transport.MEMORY,
+    durability: DurabilityOption = Durability.SYNC,
+    election_timeout_ms: ElectionTimeoutOption = ELECTION_TIMEOUT_MS,
+    _json: JsonOption = False,
+) -> None:
+    """Kill a node that holds a replica of every group, start it again, and read through it.
+
+    All times begin with the start. Reads are linearizable, one of every group. The result is ok if each gave
+    what was written before, and the node holds all its replicas.
+    """
+
+    def work() -> Fields:
+        from .bench_restart import run_restart  # noqa: PLC0415 # `--help` must not pay for it
+
+        with workspace() as root, Phases() as phases:
+            settings = _settings(nodes, transport, durability, election_timeout_ms)
+            return run_async(run_restart(root, settings, groups, phases))
 
     run_command(context, work, _show)
 
@@ -150,6 +234,15 @@ def logstore(
             return run_logstore(root, load, seconds, phases.phase("append in turn"))
 
     run_command(context, work, _show)
+
+
+def _settings(
+    nodes: int, transport: Transport, durability: Durability, election_timeout_ms: int
+) -> "Settings":
+    """A cluster with LMDB state machines."""
+    from .bench_nodes import Settings  # noqa: PLC0415 # `--help` must not pay for it
+
+    return Settings(nodes, transport, durability, StateMachine.LMDB, election_timeout_ms)
 
 
 @contextmanager

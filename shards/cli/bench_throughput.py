@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..load import ClosedLoop, Mark, Puts, percentile_ms, puts_in_a_batch
-from ..load_check import compare, statuses, total, wait_ready
-from .bench_nodes import MIB, BenchNodes, Settings, Usage, running_nodes
+from ..load_check import compare, statuses, total
+from .bench_nodes import MIB, PATIENCE, BenchNodes, Settings, Usage, create_ready, running_nodes
 from .output import Fields, counted
 
 SEED: Final = 20
-PATIENCE: Final = 120.0
-"""Seconds for a thousand ranges to get ready, and for replicas to catch up in the end."""
 
 
 class Load(NamedTuple):
@@ -48,9 +46,7 @@ async def run_throughput(root: Path, settings: Settings, load: Load, say: Callab
     """Start a cluster under ``root``, load it, check it, stop it; returns the fields of the result."""
     async with running_nodes(root, settings) as nodes:
         say(f"create {counted(load.groups, 'range')} on {counted(settings.nodes, 'node')}")
-        await nodes.database.create_ranges(load.groups)
-        patience = PATIENCE * (1 + load.groups / 1000)
-        await wait_ready(nodes.probes, load.groups, load.groups * settings.copies, patience)
+        await create_ready(nodes, settings, load.groups)
         target = await nodes.target(Puts(load.payload, SEED))
         closed_loop = ClosedLoop(target, load.clients, load.most)
         say(f"load for {load.warm_up + load.seconds:g} s")

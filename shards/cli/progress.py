@@ -58,12 +58,13 @@ class Phases:
 
 def _lines(text: str) -> Callable[[int, int], None]:
     due = 0.0
+    over = False
 
     def update(done: int, total: int) -> None:
-        nonlocal due
+        nonlocal due, over
         now = time.monotonic()
-        if done >= total or now >= due:
-            due = now + LINE_EVERY if done < total else float("inf")
+        if not over and (done >= total or now >= due):
+            due, over = now + LINE_EVERY, done >= total
             note(f"{text}: {done} of {total}")
 
     return update

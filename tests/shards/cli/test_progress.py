@@ -6,7 +6,7 @@ from multiraft.shards.cli.progress import Phases
 def test_elsewhere_than_on_a_terminal_a_phase_is_plain_lines(capsys):
     with Phases(terminal=False) as phases:
         load = phases.phase("load rows")
-        for done in range(1, 101):
+        for done in (*range(1, 101), 100):
             load(done, 100)
         phases.say("done [with] it")
     assert capsys.readouterr().err == "load rows: 1 of 100\nload rows: 100 of 100\ndone [with] it\n"
