@@ -27,6 +27,7 @@ class Ballast:
         self._directory = directory
         self._path = directory / "ballast"
         self._size = size
+        self._missing = False
 
     def release(self) -> bool:
         """Give the space back. ``False``: there was no ballast. Raises OSError."""
@@ -47,8 +48,11 @@ class Ballast:
         space = os.statvfs(self._directory)
         size = min(self._size, space.f_blocks * space.f_frsize // SHARE)
         if space.f_bavail * space.f_frsize < size * ROOM:
-            logger.info("%s: space is too short for a ballast of %d bytes", self._directory, size)
+            if not self._missing:
+                logger.info("%s: space is too short for a ballast of %d bytes", self._directory, size)
+            self._missing = True
             return False
+        self._missing = False
         return not hasattr(os, "posix_fallocate") or self._allocate(size)
 
     def _allocate(self, size: int) -> bool:

@@ -81,8 +81,8 @@ class Intake:
         try:
             last = replica.raw.propose_batch(commands)
         except CoreDropped as error:
-            overloaded = Overloaded(f"group {replica.group}: {error}")
-            answers += [Answer(proposal.token, overloaded) for proposal in taken]
+            refused = self._replicas.handed_over(replica) or Overloaded(f"group {replica.group}: {error}")
+            answers += [Answer(proposal.token, refused) for proposal in taken]
         except BROKEN:
             replica.proposals.queued.extendleft(reversed(taken))  # what is appended here goes no further
             raise

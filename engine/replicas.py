@@ -186,11 +186,14 @@ class Replicas:
 
     def cannot_write(self, replica: Replica, trouble: Error) -> Error:
         """What to tell who wants to write to a group that is led here."""
-        heir = replica.raw.raft.lead_transferee
-        if heir != NO_REPLICA:
-            return NotLeader(replica.group, replica.nodes.get(heir))
         # A full disk may stay full for long; after another failure the node soon goes on, or stops.
-        return trouble if isinstance(trouble, DiskFull) else NotLeader(replica.group)
+        waits = isinstance(trouble, DiskFull)
+        return self.handed_over(replica) or (trouble if waits else NotLeader(replica.group))
+
+    def handed_over(self, replica: Replica) -> NotLeader | None:
+        """What to tell who asks a leader that is about to be none, None if it is not."""
+        heir = replica.raw.raft.lead_transferee
+        return None if heir == NO_REPLICA else NotLeader(replica.group, replica.nodes.get(heir))
 
     def _finish_install(self, birth: Birth, applied: Applied) -> None:
         """Finish the installation of a snapshot that a crash cut off between state and log.

@@ -17,7 +17,7 @@ REFUSED_S: Final = 60.0
 """Within it a wiped node must be refused; partitions may come in its way."""
 DEAF_S: Final = 0.6
 FULL: Final = frozenset({"DiskFull", "StorageFailed"})
-"""Errors with which a full disk may stop a node; where a limit stands in for one, writes just fail."""
+"""Errors with which a node may end that was started on a full disk."""
 
 
 class Start(Protocol):
@@ -127,21 +127,21 @@ class ProcessFaults:
             self._complain(f"the wiped node {node.number} ended with status {status}: {words}")
 
     async def _disk_full(self, node: Node, fault: Fault) -> None:
-        """A node whose disk is full may go on or stop with a typed error; with space it starts again."""
-        node.excuse()
+        """A node whose disk is full goes on, and recovers by itself when there is space.
+
+        In the variant it is killed meanwhile, and started on the full disk.
+        """
         assert node.pid is not None
         await node.disk.fill(node.pid)
         try:
-            status = await node.wait(fault.seconds)
-            if status is not None:
-                self._check_full(node, status)
-                if fault.variant:
-                    await self._start_on_full(node)
+            if fault.variant:
+                await node.kill()
+                await self._start_on_full(node)
+            await node.wait(fault.seconds)
         finally:
             await node.disk.free(node.pid)
-        if node.pid is not None:
-            await node.terminate(excuses=FULL)
-        await self._start(node)
+        if node.pid is None:  # it could not start
+            await self._start(node)
 
     async def _start_on_full(self, node: Node) -> None:
         """To start on a full disk is worth a try, and nothing worse than a typed error may come of it."""

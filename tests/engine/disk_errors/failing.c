@@ -58,15 +58,21 @@ static int write_fails(int fd, off_t offset) {
     return fails(fd, WRITE) || (offset < META_END && fails(fd, META));
 }
 
-int fdatasync(int fd) { return fails(fd, FLUSH) ? -1 : REAL(fdatasync)(fd); }
+int fdatasync(int fd) {
+    return fails(fd, FLUSH) ? -1 : REAL(fdatasync)(fd);
+}
 
-int fsync(int fd) { return fails(fd, FLUSH) ? -1 : REAL(fsync)(fd); }
+int fsync(int fd) {
+    return fails(fd, FLUSH) ? -1 : REAL(fsync)(fd);
+}
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
     return write_fails(fd, offset) ? -1 : REAL(pwrite)(fd, data, size, offset);
 }
 
-ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) { return pwrite(fd, data, size, offset); }
+ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) {
+    return pwrite(fd, data, size, offset);
+}
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     return fails(fd, WRITE) ? -1 : REAL(writev)(fd, parts, count);
