@@ -98,7 +98,10 @@ class LmdbFile:
         return self._meta.entries
 
     def before(self) -> "LmdbFile | None":
-        """The same file as of the transaction before, which LMDB leaves whole; not to be closed."""
+        """The same file as of the transaction before; not to be closed.
+
+        LMDB leaves that one whole until the newest one is flushed, meta page and all.
+        """
         if self._older is None:
             return None
         view = copy(self)

@@ -62,8 +62,9 @@ def judge(path: Path, facts: Facts) -> None:
 
 def _judge_node(opened: OpenNode, facts: Facts, groups: dict[int, Group]) -> None:
     node_id, running = opened.node_id, opened.node.replicas.running
-    if opened.node.replicas.lost:
-        raise Corrupt(f"node {node_id}: {opened.node.replicas.lost}")
+    replicas = opened.node.replicas
+    if replicas.lost or replicas.rebuilding:
+        raise Corrupt(f"node {node_id}: lost {replicas.lost}, without their state {[*replicas.rebuilding]}")
     if opened.identity.incarnation <= facts.incarnations.get(node_id, 0):
         raise Lost(f"node {node_id} starts with incarnation {opened.identity.incarnation} again")
     for (node, group), promise in facts.promises.items():

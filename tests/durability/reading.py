@@ -83,9 +83,10 @@ def _values_read(opened: OpenNode, group: int, values: dict[bytes, bytes]) -> It
 
 
 def _compared(opened: OpenNode, group: int, read: Callable[[], object], wanted: object) -> Reading:
-    if group in opened.node.replicas.lost:
+    replicas = opened.node.replicas
+    if group in replicas.lost or group in replicas.rebuilding:
         return Reading.REFUSED
-    if group not in opened.node.replicas.running:
+    if group not in replicas.running:
         return Reading.WRONG
     try:
         return Reading.WHOLE if read() == wanted else Reading.WRONG

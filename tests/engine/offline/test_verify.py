@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,8 @@ from multiraft.engine import nodefile
 from multiraft.engine.datadir import DataDir
 from multiraft.engine.errors import AlreadyOpen, InvalidArgument
 from multiraft.engine.logstore.chunks import chunk_key, split_key
+from multiraft.engine.logstore.collection import CollectionPolicy
+from multiraft.engine.logstore.store import LogStore
 from multiraft.engine.offline import verify
 from multiraft.engine.offline.entries import read_entries
 from multiraft.engine.offline.findings import Findings
@@ -19,6 +23,8 @@ from multiraft.engine.offline.statescan import GroupState
 from multiraft.engine.offline.stopped import StoppedNode
 from multiraft.engine.offline.verify import read_contents
 from multiraft.engine.statemachine.records import Kind, record_key, seal
+from tests.engine.logstore.builders import appended, make_entries, put
+from tests.engine.logstore.test_salvage import PAGE, metas, write_at
 from tests.engine.offline.sample import RANGES, edit, stored, told, verified
 
 GROUP = 3
@@ -181,6 +187,23 @@ def test_records_that_cannot_be_are_damage(node):
 
     edit(node, "state", change)
     assert verified(node).findings.count >= 3
+
+
+def test_a_crash_that_hides_a_batch_and_cuts_the_next_one_short_is_no_damage(node, tmp_path):
+    """Pages of the tree before the newest visible one are free then, and may be written."""
+    log = node / "log"
+    store = LogStore.open(log, "none", collection=CollectionPolicy(0.0, 0, 3, 1))
+    replica_id, last = store.births()[GROUP].replica_id, store.group(GROUP).last_index()
+    for index in range(last + 1, last + 61, 2):
+        before = metas(log)
+        for one in (index, index + 1):
+            put(store, appended(GROUP, make_entries(one, 1, term=9), replica_id=replica_id))
+        crashed = Path(shutil.copytree(node, tmp_path / f"crashed-{index}"))
+        for slot, page in enumerate(before):
+            write_at(crashed / "log", slot * PAGE, page)
+        assert not verified(crashed).findings.count, told(verified(crashed).findings)
+        shutil.rmtree(crashed)
+    store.close()
 
 
 def test_a_batch_that_a_crash_has_hidden_is_seen(node):
