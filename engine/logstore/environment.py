@@ -19,6 +19,7 @@ from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, Storag
 from .chunks import VALUE_MAX, Buffer
 from .files import replace_file
 from .metapages import prepare
+from .runway import SMALL, Runway
 
 logger = logging.getLogger(__name__)
 
@@ -145,10 +146,10 @@ class LmdbEnvironment:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (path / DATA).exists():
                 create_environment(path)
-            self._env = self._open()
+            self._env, self._runway = self._open()
             self._page_size: int = self._env.stat()["psize"]
 
-    def _open(self) -> lmdb.Environment:
+    def _open(self) -> tuple[lmdb.Environment, Runway | None]:
         prepare(self._path / DATA)
         environment = lmdb.open(
             os.fspath(self._path),
@@ -160,7 +161,7 @@ class LmdbEnvironment:
             writemap=False,
         )
         environment.reader_check()
-        return environment
+        return environment, Runway(self._path / DATA) if self._synced else None
 
     def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """See `Environment.write`."""
@@ -173,7 +174,12 @@ class LmdbEnvironment:
             raise
 
     def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
-        with typed_errors(), self._writing, self._env.begin(write=True) as transaction:
+        with typed_errors(), self._writing:
+            self._prepare_space(added)
+            self._put(dropped, added)
+
+    def _put(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+        with self._env.begin(write=True) as transaction:
             for key in dropped:
                 if not transaction.delete(key):
                     logger.error("%s: key %s, to be deleted, had been lost already", self._path, key.hex())
@@ -181,6 +187,12 @@ class LmdbEnvironment:
                 # A key that does not ascend is not stored, and only the result says so.
                 if not transaction.put(key, value, append=True):
                     raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
+
+    def _prepare_space(self, added: Sequence[tuple[bytes, bytes]]) -> None:
+        if self._runway is None or len(added) > 1 or not added or len(added[0][1]) > SMALL:
+            return
+        used = (self._env.info()["last_pgno"] + 1) * self._page_size
+        self._runway.prepare(used, len(added[0][1]))
 
     def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         """See `Environment.write_again`. A file keeps the values while their pages may be overwritten."""
@@ -205,8 +217,8 @@ class LmdbEnvironment:
     def reopen(self) -> None:
         """See `LiveEnvironment.reopen`."""
         with _opening(self._path), self._writing:
-            self._env.close()
-            self._env = self._open()
+            self.close()
+            self._env, self._runway = self._open()
 
     def copy(self) -> None:
         """See `LiveEnvironment.copy`."""
@@ -216,9 +228,9 @@ class LmdbEnvironment:
     def adopt(self) -> None:
         """See `LiveEnvironment.adopt`."""
         with _opening(self._path), self._writing:
-            self._env.close()
+            self.close()
             renewal.adopt(self._path / DATA)
-            self._env = self._open()
+            self._env, self._runway = self._open()
 
     def remains(self, wanted: bytes) -> Iterator[Buffer]:
         """See `Environment.remains`."""
@@ -269,6 +281,9 @@ class LmdbEnvironment:
 
     def close(self) -> None:
         """See `Environment.close`."""
+        if self._runway is not None:
+            self._runway.close()
+            self._runway = None
         self._env.close()
 
 

@@ -78,9 +78,11 @@ def _block(side: Side, store: StoreSide | None = None) -> Block:
     side.rest()
     flushes = 0 if store is None else store.environment.flushes
     count, cpu, written, began = 0, time.process_time(), _written(), time.perf_counter()
-    while (seconds := time.perf_counter() - began) < BLOCK or count < BLOCK_BATCHES:
+    while time.perf_counter() - began < BLOCK or count < BLOCK_BATCHES:
         side.append()
         count += 1
+    side.wait()
+    seconds = time.perf_counter() - began
     after = _written()
     return Block(
         count,

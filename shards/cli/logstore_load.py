@@ -2,6 +2,7 @@
 
 import errno
 import os
+import queue
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -10,7 +11,8 @@ from ...engine.logstore.blob import BlobWriter
 from ...engine.logstore.environment import LmdbEnvironment
 from ...engine.logstore.handover import Columns
 from ...engine.logstore.port import Birth, GroupWrite
-from ...engine.logstore.store import LogStore
+from ...engine.logstore.store import LogStore, StagedBatch
+from ...engine.logstore.writer import LogWriter
 from ...native.entries import encode_runs
 from ...raft.entry import Entry
 from ...raft.state import ConfState, HardState
@@ -19,6 +21,9 @@ KEPT: Final = 64
 """With truncation: each group keeps the entries of so many batches ..."""
 SHARES: Final = 16
 """... and of this many parts of the groups each batch truncates one."""
+
+IN_FLIGHT: Final = 4
+"""Batches of the store that are staged and not durable yet."""
 
 APPENDED_MAX: Final = 512 << 20
 PREALLOCATED: Final = 64 << 20
@@ -67,7 +72,10 @@ class Side(Protocol):
     """What takes the batches of a load, one after the other."""
 
     def append(self) -> None:
-        """Make the next batch, encode it and make it durable."""
+        """Make the next batch, encode it and make it durable, or begin to."""
+
+    def wait(self) -> None:
+        """Until every batch is durable."""
 
     def rest(self) -> None:
         """Tidy up while nothing is timed."""
@@ -90,7 +98,7 @@ class CountedEnvironment(LmdbEnvironment):
 
 
 class StoreSide:
-    """The log store as a node opens it; implements `Side`."""
+    """The log store as a node uses it, with its writer's thread; implements `Side`."""
 
     def __init__(self, path: Path, load: Load) -> None:
         self._path = path
@@ -99,17 +107,36 @@ class StoreSide:
         self.environment = CountedEnvironment(path / "log", "sync")
         self.store = LogStore(self.environment, checkpoint=path / "index")
         append(self.store, load.births())
+        self._heard: queue.SimpleQueue[tuple[StagedBatch, Exception | None]] = queue.SimpleQueue()
+        self._writer = LogWriter(self.store, lambda batch, error: self._heard.put((batch, error)))
+        self._in_flight = 0
 
     def append(self) -> None:
-        """See `Side.append`."""
-        append(self.store, self._load.writes(self.batches))
+        """See `Side.append`. The batch is encoded while those before it are written."""
+        self._wait_for(IN_FLIGHT - 1)
+        self._writer.submit(self.store.stage(self._load.writes(self.batches)))
+        self._in_flight += 1
         self.batches += 1
+
+    def wait(self) -> None:
+        """See `Side.wait`."""
+        self._wait_for(0)
+
+    def _wait_for(self, in_flight: int) -> None:
+        """Until no more than so many batches are in flight."""
+        while self._in_flight > in_flight:
+            batch, error = self._heard.get()
+            if error is not None:
+                raise error
+            self.store.finish(batch)
+            self._in_flight -= 1
 
     def rest(self) -> None:
         """See `Side.rest`."""
 
     def is_all_there(self) -> bool:
         """Close the store, open it again, and compare where the logs end and what their last entries are."""
+        self._writer.close()
         self.store.close()
         store = LogStore.open(self._path / "log", checkpoint=self._path / "index")
         try:
@@ -149,6 +176,9 @@ class FileSide:
         os.fdatasync(self._file)
         self._end += len(batch)
         self._batches += 1
+
+    def wait(self) -> None:
+        """See `Side.wait`."""
 
     def rest(self) -> None:
         """See `Side.rest`. A file that is appended to would fill the disk."""

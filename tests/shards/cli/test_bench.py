@@ -176,5 +176,6 @@ def test_opening_a_large_log_is_measured():
 def test_log_store_that_lost_a_batch_is_seen(tmp_path):
     side = StoreSide(tmp_path, Load(3, 16, 1))
     side.append()
+    side.wait()
     side.batches += 1
     assert not side.is_all_there()
