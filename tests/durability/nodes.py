@@ -14,6 +14,7 @@ from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.port import Batch, GroupWrite, LogStore
 from multiraft.engine.logstore.store import LogStore as DiskLogStore
 from multiraft.engine.logstore.store import StagedBatch
+from multiraft.engine.logstore.writer import LogWriter
 from multiraft.engine.node import Node
 from multiraft.engine.replica import SYSTEM_GROUP, Replica
 from multiraft.engine.statemachine.kv import KVMachine
@@ -64,19 +65,16 @@ def place_of(path: Path, node: int, network: MemoryNetwork | None = None) -> Pla
     )
 
 
-class EagerWriter:
-    """Says that batches are durable when it has been handed them: what must never be done."""
+class EagerWriter(LogWriter[Any]):
+    """Says that batches are durable when it is handed them: what must never be done."""
 
     def __init__(self, log: LogStore[Any], notify: Callable[[Batch, Exception | None], None]) -> None:
-        self._notify = notify
-        self._commits = MachinePorts.make_log_writer.__get__(object())(log, lambda batch, error: None)
+        super().__init__(log, lambda batch, error: None)
+        self._say = notify
 
     def submit(self, batch: Any) -> None:
-        self._commits.submit(batch)
-        self._notify(batch, None)
-
-    def close(self) -> None:
-        self._commits.close()
+        super().submit(batch)
+        self._say(batch, None)
 
 
 class SmallPorts(MachinePorts):
