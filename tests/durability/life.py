@@ -103,9 +103,9 @@ class Life:
         self.tell("seen", LEVEL)
 
     def _is_level(self, node: int) -> bool:
-        """Whether the node has applied what anybody else has."""
+        """Whether the node has applied what anybody else has, and its log stands on every snapshot."""
         mine = self.engines[node].assembly.node.replicas.running
-        return all(
+        return not self.engines[node].assembly.node.backlog()["installs"] and all(
             replica.applied.index >= other.applied.index
             for engine in self.engines.values()
             for group, other in engine.assembly.node.replicas.running.items()

@@ -1,6 +1,7 @@
 """What a crash leaves of a log store is what was acknowledged; and the check would see it if it were not."""
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,15 @@ from .disk import Disk, read_image
 from .log_crash import Check, make_life
 from .recording import build_recorder, without_fdatasync
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the recorder is a seccomp filter")
 REPLAY = "python -m tests.durability crash --of log --seed {} --states {}"
 
 
 def test_a_crash_at_any_moment_loses_nothing_and_leaves_nothing_half_done(tmp_path: Path):
-    report = Check(seed := 11).run(tmp_path, 500)
+    report = Check(seed := 11).run(tmp_path, 300)
     assert report.ok, f"{report.as_dict()}\n{REPLAY.format(seed, report.states)}"
-    assert report.states == 500
-    assert report.salvaged > 50
+    assert report.states == 300
+    assert report.salvaged > 30
 
 
 def test_a_build_that_does_not_flush_is_found_out(tmp_path: Path):
