@@ -69,18 +69,26 @@ class Target(Protocol):
 class Puts:
     """Makes puts: keys uniform over their range, and no two values alike."""
 
-    def __init__(self, payload: int, seed: int) -> None:
-        """Values have ``payload`` bytes, at least :data:`SMALLEST_PAYLOAD`."""
+    def __init__(self, payload: int, seed: int, keys: int | None = None) -> None:
+        """Values have ``payload`` bytes, at least :data:`SMALLEST_PAYLOAD`.
+
+        Each range has so many ``keys``, at even distances; None: as many as there are puts.
+        """
         key, value = b"k" * KEY_BYTES, b"v" * payload
         self._before, rest = encode_put(key, value).split(key)
         self._between = rest.removesuffix(value)
         self._filler = bytes(payload - SMALLEST_PAYLOAD)
         self._number = 0
+        self._keys = keys
         self._bits = random.Random(seed).getrandbits
 
     def key(self, place: LoadedRange) -> bytes:
         """Any key of the range."""
-        return (place.low + (self._bits(64) * place.width >> 64)).to_bytes(KEY_BYTES, "big")
+        if self._keys is None:
+            offset = self._bits(64) * place.width >> 64
+        else:
+            offset = (self._bits(64) * self._keys >> 64) * place.width // self._keys
+        return (place.low + offset).to_bytes(KEY_BYTES, "big")
 
     def value(self) -> bytes:
         """A value that no other put has."""

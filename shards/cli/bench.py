@@ -63,6 +63,9 @@ def throughput(
     nodes: NodesOption = 3,
     groups: GroupsOption = 1000,
     payload: Annotated[int, typer.Option(min=8, max=1 << 20, metavar="BYTES", help="Size of a value.")] = 128,
+    keys: Annotated[
+        int | None, typer.Option(min=1, help="Keys over all groups.", show_default="a new one for each put")
+    ] = None,
     clients: Annotated[int, typer.Option(min=1, help="Puts outstanding over all groups.")] = 4096,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="How long to measure, after a warm-up of up to 1 s.")
@@ -88,7 +91,7 @@ def throughput(
         from .bench_throughput import Load, run_throughput  # noqa: PLC0415 # likewise
 
         settings = Settings(nodes, transport, durability, state_machine, ELECTION_TIMEOUT_MS)
-        load = Load(groups, payload, clients, seconds, api is Api.BATCH)
+        load = Load(groups, payload, keys, clients, seconds, api is Api.BATCH)
         with workspace() as root:
             return run_async(run_throughput(root, settings, load, note))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from ..load import ClosedLoop, Mark, Puts, percentile_ms, puts_in_a_batch
 from ..load_check import compare, statuses, total
@@ -18,6 +18,8 @@ class Load(NamedTuple):
     groups: int
     payload: int
     """Bytes of each value."""
+    keys: int | None
+    """Over all groups; None: a new one for each put."""
     clients: int
     seconds: float
     batch: bool
@@ -26,6 +28,11 @@ class Load(NamedTuple):
     def most(self) -> int:
         """Puts in a request, at most."""
         return puts_in_a_batch(self.payload) if self.batch else 1
+
+    @property
+    def keys_of_a_group(self) -> int | None:
+        """The same for one of them, at least one."""
+        return None if self.keys is None else max(1, self.keys // self.groups)
 
     @property
     def warm_up(self) -> float:
@@ -40,6 +47,10 @@ class Moment(NamedTuple):
     usage: Usage
     transactions: int
     """Of the log stores and the state stores of all nodes."""
+    flushes: list[int]
+    """Of each state store."""
+    longest_turn_ms: float
+    """Of any node, since it began."""
 
 
 async def run_throughput(root: Path, settings: Settings, load: Load, say: Callable[[str], None]) -> Fields:
@@ -47,7 +58,7 @@ async def run_throughput(root: Path, settings: Settings, load: Load, say: Callab
     async with running_nodes(root, settings) as nodes:
         say(f"create {counted(load.groups, 'range')} on {counted(settings.nodes, 'node')}")
         await create_ready(nodes, settings, load.groups)
-        target = await nodes.target(Puts(load.payload, SEED))
+        target = await nodes.target(Puts(load.payload, SEED, load.keys_of_a_group))
         closed_loop = ClosedLoop(target, load.clients, load.most)
         say(f"load for {load.warm_up + load.seconds:g} s")
         first, last = await _measure(nodes, closed_loop, load)
@@ -79,8 +90,10 @@ async def _measure(nodes: BenchNodes, load: ClosedLoop, plan: Load) -> tuple[Mom
 async def _moment(nodes: BenchNodes, load: ClosedLoop) -> Moment:
     found = await statuses(nodes.probes)
     transactions = total(found, "log_batches") + total(found, "state_flushes")
+    flushes = [cast("int", status["state_flushes"]) for status in found]
+    longest = max(cast("float", status["longest_turn_ms"]) for status in found)
     mark = load.mark()
-    return Moment(mark, nodes.usage(mark.generator_cpu), transactions)
+    return Moment(mark, nodes.usage(mark.generator_cpu), transactions, flushes, longest)
 
 
 def _result(load: ClosedLoop, first: Moment, last: Moment, *, synced: bool) -> Fields:
@@ -100,5 +113,7 @@ def _result(load: ClosedLoop, first: Moment, last: Moment, *, synced: bool) -> F
         "p99_ms": percentile_ms(load.latencies, 0.99),
         "rss_mib": round(last.usage.rss / MIB, 1),
         "fsyncs_per_second": round(syncs / seconds, 1),
+        "flushes": min(after - before for before, after in zip(first.flushes, last.flushes, strict=True)),
+        "longest_turn_ms": last.longest_turn_ms,
         "refused": load.refused,
     }

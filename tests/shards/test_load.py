@@ -94,6 +94,15 @@ def test_keys_lie_in_their_range_and_spread_over_it():
         assert all(40 < quarters[quarter] < 120 for quarter in range(4))
 
 
+def test_a_range_may_have_a_few_keys_only():
+    puts, ranges = Puts(8, seed=1, keys=5), loaded_ranges(STARTS)
+    for place, end in zip(ranges, [*STARTS[1:], b"\xff" * 17], strict=True):
+        keys = {puts.key(place) for _ in range(100)}
+        assert len(keys) == 5
+        assert place.start <= min(keys)
+        assert max(keys) < end
+
+
 def test_no_two_values_are_alike():
     puts = Puts(8, seed=1)
     assert len({puts.value() for _ in range(1000)}) == 1000
