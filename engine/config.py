@@ -54,7 +54,15 @@ class EngineConfig:
     parked_ms: int = 5000
     """How long such a message waits before it is dropped."""
     snapshot_ms: int = 30_000
-    """How long a snapshot may be under way to a replica before it counts as lost and is sent again."""
+    """How long a snapshot on its way may stand still before it counts as lost and begins anew."""
+    snapshot_chunk_bytes: int = 256 * KIB
+    """Keys and values per chunk of a snapshot, at most 1 MiB (at least one pair goes, whatever its size)."""
+    snapshot_bytes_per_second: int = 64 * MIB
+    """Bytes of snapshots that this node sends, and as many that it receives, per second."""
+    snapshots_in: int = 2
+    """Snapshots that this node receives at the same time."""
+    snapshots_out: int = 2
+    """Snapshots that it sends at the same time."""
     request_bytes: int = 256 * MIB
     """Requests queued on this node, over all groups; more is refused as Overloaded."""
     operation_timeout_ms: int = 30_000
@@ -85,6 +93,8 @@ class EngineConfig:
             raise InvalidArgument(
                 f"inflight_bytes={self.inflight_bytes} must not be below append_bytes={self.append_bytes}"
             )
+        if self.snapshot_chunk_bytes > MIB:
+            raise InvalidArgument(f"snapshot_chunk_bytes={self.snapshot_chunk_bytes} must be at most {MIB}")
         if self.durability not in {"sync", "none"}:
             raise InvalidArgument(f'durability must be "sync" or "none", not {self.durability!r}')
         if self.state_machine not in {"lmdb", "memory"}:

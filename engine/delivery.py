@@ -13,6 +13,7 @@ from .parking import Parking
 from .rebuilding import Rebuilder
 from .replica import Replica
 from .replicas import Replicas
+from .snapshots.exchange import Exchange
 from .turn import Turn
 from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received
 
@@ -26,7 +27,12 @@ class Delivery:
     """Brings messages to the replicas of a node, and theirs to the outbox of a turn."""
 
     def __init__(
-        self, replicas: Replicas, parking: Parking, active: dict[int, Replica], config: EngineConfig
+        self,
+        replicas: Replicas,
+        parking: Parking,
+        active: dict[int, Replica],
+        snapshots: Exchange,
+        config: EngineConfig,
     ) -> None:
         self.refused = 0
         """Messages dropped because they name another replica, come from the wrong node, or are bad."""
@@ -36,18 +42,7 @@ class Delivery:
         self._replicas = replicas
         self._parking = parking
         self._active = active
-        self._snapshot_age = config.snapshot_ms / 1000
-        self._snapshots_sent: dict[tuple[int, int], float] = {}
-        """When a snapshot went to a replica, by group and replica, oldest first."""
-
-    @property
-    def snapshots_under_way(self) -> int:
-        """Snapshots sent and not given up yet; one that has arrived counts until then."""
-        return len(self._snapshots_sent)
-
-    def sends_snapshot(self, group: int, peer: int) -> bool:
-        """Whether a snapshot is under way to that replica of the group."""
-        return (group, peer) in self._snapshots_sent
+        self._snapshots = snapshots
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -61,6 +56,7 @@ class Delivery:
             return
         if received.kind == UNKNOWN_GROUP:
             self.unreachable(node, (received.group,))
+            self._snapshots.lost(node, (received.group,), turn)
             return
         message = received.message
         if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
@@ -73,11 +69,9 @@ class Delivery:
         if received.kind == COMMIT_NOTICE:
             self._note_commit(turn, replica, message)
         elif received.kind == STATE_REQUEST:
-            self.rebuilder.send_state(turn, replica, message.from_)
+            self._snapshots.asked(replica, message.from_, node, turn)
         else:
             self.step(turn, replica, message)
-            if message.type is MsgType.SNAP and replica.rebuilding is not None:
-                replica.rebuilding.arrived = message.snapshot
 
     def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """A message for a group that does not run here: early, or lost, or none of ours."""
@@ -95,22 +89,6 @@ class Delivery:
         gone += self._parking.unfounded(self.directory_index, self._replicas.expects)
         for parked in gone:
             turn.outbox.add_unknown(parked.node, parked.received.group, parked.received.message.from_)
-
-    def retry_snapshots(self, turn: Turn) -> None:
-        """Give up snapshots that are still under way after so long: nothing else is sent to their receivers.
-
-        A connection that breaks says so, but a receiver may also drop a snapshot without a word: it comes too
-        early, or for a replica that cannot run.
-        """
-        sent = self._snapshots_sent
-        while sent:
-            (group, peer), since = next(iter(sent.items()))
-            if since + self._snapshot_age > turn.now:
-                return
-            del sent[group, peer]
-            replica = self._replicas.running.get(group)
-            if replica is not None:
-                replica.raw.report_snapshot(peer, ok=False)
 
     def step(self, turn: Turn, replica: Replica, message: Message) -> None:
         """Hand a message to its replica; one whose core can no longer go on stops, the others go on."""
@@ -157,11 +135,10 @@ class Delivery:
         if node is None:
             logger.debug("group %d: no node holds replica %d", replica.group, message.to)
             return
-        turn.outbox.add(node, replica.group, message)
         if message.type is MsgType.SNAP:
-            receiver = (replica.group, message.to)
-            self._snapshots_sent.pop(receiver, None)
-            self._snapshots_sent[receiver] = turn.now
+            self._snapshots.want(replica, message, node, turn)
+        else:
+            turn.outbox.add(node, replica.group, message)
 
     def unreachable(self, node: int, groups: Iterable[int]) -> None:
         """Tell the leaders among these groups that what they sent to ``node`` is lost."""
@@ -170,7 +147,6 @@ class Delivery:
             peer = None if replica is None else replica.replica_of_node.get(node)
             if replica is not None and peer is not None and replica.leads:
                 replica.raw.report_unreachable(peer)
-                replica.raw.report_snapshot(peer, ok=False)
 
 
 def _costs_space(message: Message) -> bool:
@@ -180,4 +156,4 @@ def _costs_space(message: Message) -> bool:
     """
     if message.type is MsgType.APP:
         return any(entry.data for entry in message.entries)
-    return message.type in {MsgType.SNAP, MsgType.TIMEOUT_NOW}
+    return message.type is MsgType.TIMEOUT_NOW

@@ -15,9 +15,10 @@ from .outage import Outage, Space
 from .pending import Answer, Proposal, Read
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Flush
+from .streams import Streams
 from .transport.hello import Hello
 from .transport.kinds import FrameKind
-from .transport.port import ClientSession, Transport
+from .transport.port import ClientSession, SnapshotStream, Transport
 from .turn import Effects, Inputs
 
 logger = logging.getLogger("multiraft.host")
@@ -82,6 +83,7 @@ class Host:
         node: it has started and taken no turn.
         writer: commits log batches and tells ``batch_written``.
         flusher: one thread; writes the state store.
+        reader: another one; reads it for snapshots.
         transport: not started yet.
         requests: handles what is not Raft's.
         space: what a full disk is given back.
@@ -92,6 +94,7 @@ class Host:
         node: Node,
         writer: BatchWriter,
         flusher: Executor,
+        reader: Executor,
         transport: Transport,
         requests: Requests,
         space: Space,
@@ -105,7 +108,9 @@ class Host:
         self._config: EngineConfig = node.config
         self._writer = writer
         self._flusher = flusher
+        self._reader = reader
         self._transport = transport
+        self._streams = Streams(transport, flusher, reader, self._next_inputs)
         self._requests = requests
         self._stopwatch = node.stopwatch
         self._loop = asyncio.get_running_loop()
@@ -115,6 +120,7 @@ class Host:
         """Everybody who has no answer yet, in the order in which they came."""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._stopped: Error | None = None
         self._outage = Outage(
             node.log, node.state, flusher, space, writer.resume, self._next_inputs, self._fail
@@ -183,6 +189,7 @@ class Host:
         await self._transport.close()
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._flusher.shutdown)
+        await asyncio.to_thread(self._reader.shutdown)
         if not already:
             await asyncio.to_thread(self._last_flush)
 
@@ -214,8 +221,15 @@ class Host:
         self.turns.add(effects.figures)
         if effects.again or self._inputs:
             self.wake()
-        elif self._timer is None:
-            self._timer = self._loop.call_at(self.node.ticker.deadline, self._on_timer)
+        else:
+            self._wait_until(self.node.deadline)
+
+    def _wait_until(self, deadline: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(deadline, self._on_timer), deadline
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -235,6 +249,7 @@ class Host:
             self._flusher.submit(self.node.state.write, flush).add_done_callback(
                 lambda done: self._loop.call_soon_threadsafe(self._flush_done, flush, done)
             )
+        self._streams.carry_out(effects.streams)
         self._answer(effects.answers)
         for node, error in effects.hang_up:
             logger.error("node %d: %s", node, error)
@@ -348,11 +363,16 @@ class Host:
         if kind is FrameKind.MESSAGES:
             self._inputs.frames.append((node, payload))
             self.wake()
-        elif kind is FrameKind.SNAPSHOT:
-            self._inputs.snapshots.append((node, payload))
-            self.wake()
         elif kind in {FrameKind.REQUEST, FrameKind.REPLY}:
             self._requests.peer_frame(node, kind, payload)
+
+    def stream_received(self, stream: SnapshotStream, kind: FrameKind, payload: bytes) -> None:
+        """A frame of a snapshot's connection."""
+        self._streams.received(stream, kind, payload)
+
+    def stream_lost(self, stream: SnapshotStream) -> None:
+        """A snapshot's connection is gone."""
+        self._streams.lost(stream)
 
     def refused(self, node: int, error: Error) -> None:
         """A peer will not talk to this node."""

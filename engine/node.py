@@ -26,10 +26,10 @@ from .pending import Answer
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import MachineFactory, Replicas
 from .runs import Runs
+from .snapshots.exchange import Exchange
 from .staging import Staging
 from .statemachine.store import StateStore
 from .ticker import Ticker
-from .transport.kinds import FrameKind
 from .truncations import Truncations
 from .turn import Effects, Inputs, Turn
 from .wire import read_frame
@@ -68,7 +68,9 @@ class Node:
         self._running = self.replicas.running
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
-        self._delivery = Delivery(self.replicas, self.parking, self._active, config)
+        self._snapshots = Exchange(config, state, self.replicas)
+        self._delivery = Delivery(self.replicas, self.parking, self._active, self._snapshots, config)
+        self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)
@@ -115,21 +117,23 @@ class Node:
         """Whether the disk has refused a batch, and the log has not begun a new run since."""
         return self._held.halted
 
+    @property
+    def deadline(self) -> float:
+        """When to take the next turn though nothing happens."""
+        return min(self.ticker.deadline, self._snapshots.ready_at())
+
     def backlog(self) -> dict[str, int]:
         """What is kept in memory for work under way, by what it is: all of it is 0 once nothing is to do."""
-        replicas = self._running.values()
         return {
             "batches in flight": self.batches_in_flight + self._held.waiting,
             "births": len(self._births),
             "groups held back": self._room.held,
             "installs": len(self._installed) + self._flusher.installs,
             "parked bytes": self.parking.bytes,
-            "reads": sum(len(one.reads) + len(one.raw.raft.reads) for one in replicas),
-            "proposals": sum(len(one.proposals) for one in replicas),
-            "snapshots": self._delivery.snapshots_under_way,
+            "abandoned prefixes": self.state.abandoned,
             "truncations": len(self._truncations),
-            "uncommitted bytes": sum(one.raw.raft.uncommitted_size for one in replicas),
-            "unstable entries": sum(len(one.raw.raft.log.unstable.entries) for one in replicas),
+            **self._snapshots.backlog(),
+            **self.replicas.backlog(),
         }
 
     # -- the turn --------------------------------------------------------------------------------
@@ -150,7 +154,8 @@ class Node:
         self._bring_up_newborns(turn)
         lap(clock())
         self._step_messages(turn, inputs)
-        self._note_lost_peers(inputs)
+        self._snapshots.take(inputs.streams, inputs.worked, turn)
+        self._note_lost_peers(turn, inputs)
         lap(clock())
         self._intake.take(turn, inputs)
         lap(clock())
@@ -162,6 +167,7 @@ class Node:
         lap(clock())
         self._apply(turn)
         lap(clock())
+        self._snapshots.go_on(turn)
         self._flush_state(turn)
         turn.effects.frames = turn.outbox.frames(self.directory_index)
         turn.effects.again = turn.effects.again or self._work_is_left()
@@ -203,7 +209,7 @@ class Node:
     def _note_flushed(self, turn: Turn, inputs: Inputs) -> None:
         """Applied state is on disk: logs may be cut, and snapshots may take the place of logs."""
         for flush in inputs.flushed:
-            self._delivery.rebuilder.flush_met_damage(turn, flush.damaged)
+            self._delivery.rebuilder.met_damage(turn, flush.damaged)
             durable, installed = self._flusher.finish(flush)
             self._installed += installed
             self._truncations.flushed(durable, turn.now)
@@ -221,20 +227,19 @@ class Node:
     # -- phases: what peers and callers want -----------------------------------------------------
 
     def _step_messages(self, turn: Turn, inputs: Inputs) -> None:
-        frames = [(node, payload, FrameKind.MESSAGES) for node, payload in inputs.frames]
-        frames += [(node, payload, FrameKind.SNAPSHOT) for node, payload in inputs.snapshots]
-        for node, payload, kind in frames:
+        for node, payload in inputs.frames:
             try:
-                directory_index, rows = read_frame(payload, kind)
+                directory_index, rows = read_frame(payload)
             except BadFrame as error:
                 turn.effects.hang_up.append((node, Corruption(f"node {node} sent a bad frame: {error}")))
                 continue
             for received in rows:
                 self._delivery.receive(turn, node, directory_index, received)
 
-    def _note_lost_peers(self, inputs: Inputs) -> None:
+    def _note_lost_peers(self, turn: Turn, inputs: Inputs) -> None:
         for node in inputs.peers_lost:
             self._delivery.unreachable(node, self._running)
+            self._snapshots.lost(node, None, turn)
         for node, groups in inputs.frames_dropped:
             self._delivery.unreachable(node, groups)
 
@@ -250,7 +255,6 @@ class Node:
             for replica in self._delivery.rebuilder.tick(turn, due):
                 self._activate(replica)
             self._delivery.forget_unfounded(turn)
-            self._delivery.retry_snapshots(turn)
             for replica in self._truncations.pass_time(turn.now):
                 self._flusher.ask_checkpoint(replica)
 
@@ -377,11 +381,7 @@ class Node:
     # -- snapshots -------------------------------------------------------------------------------
 
     def _begin_install(self, turn: Turn, replica: Replica, ready: Ready, held: list[Message]) -> None:
-        """A snapshot came.
-
-        First its data and its marker become durable, then the log is reset to it, and only then the
-        acknowledgement leaves.
-        """
+        """First data and marker become durable, then the log is reset, only then the answer leaves."""
         assert ready.snapshot is not None
         ready.messages_after_append = held
         replica.installing = ready

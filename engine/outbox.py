@@ -6,8 +6,7 @@ from ..native.messages import ROW_SIZE, encode_messages
 from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
 from .runs import Run, Runs
-from .transport.kinds import FrameKind
-from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, extra_of, row_of
+from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, row_of
 
 FRAME_BYTES: Final = 1 << 20
 """Frames are cut here; a message that is larger by itself travels alone."""
@@ -35,17 +34,12 @@ class Outbox:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._items: dict[int, list[_Item]] = {}
-        self._snapshots: list[tuple[int, _Item]] = []
 
     def add(self, node: int, group: int, message: Message) -> None:
         """Queue a message; its entries' bytes must be there when :meth:`frames` is called."""
         run = self._runs.of(group, message.entries) if message.entries else None
         urgent = group == 1 or message.type in {MsgType.HEARTBEAT, MsgType.HEARTBEAT_RESP}
-        item = _Item(row_of(group, message), run, extra_of(message), urgent)
-        if message.type is MsgType.SNAP:
-            self._snapshots.append((node, item))
-        else:
-            self._push(node, item)
+        self._push(node, _Item(row_of(group, message), run, message.context, urgent))
 
     def add_notice(self, node: int, group: int, from_: int, notice: CommitNotice) -> None:
         """Queue a commit notice."""
@@ -62,9 +56,9 @@ class Outbox:
         self._push(node, _Item(row, None, b"", urgent=False))
 
     def frames(self, directory_index: int) -> list[OutFrame]:
-        """Everything queued, in frames of at most 1 MiB and 4,096 rows; a snapshot has one of its own."""
+        """Everything queued, in frames of at most 1 MiB and 4,096 rows."""
         out: list[OutFrame] = []
-        if not self._items and not self._snapshots:
+        if not self._items:
             return out
         for node, items in self._items.items():
             first = [item for item in items if item.urgent]
@@ -72,10 +66,7 @@ class Outbox:
             for part in (first, rest):
                 if part:
                     out.extend(_cut(node, part, directory_index))
-        for node, item in self._snapshots:
-            out.extend(_cut(node, [item], directory_index, FrameKind.SNAPSHOT))
         self._items = {}
-        self._snapshots = []
         return out
 
     def _push(self, node: int, item: _Item) -> None:
@@ -86,9 +77,7 @@ class Outbox:
             queue.append(item)
 
 
-def _cut(
-    node: int, items: list[_Item], directory_index: int, kind: FrameKind = FrameKind.MESSAGES
-) -> list[OutFrame]:
+def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
     """Encode items in order.
 
     Beats may overtake appends of their group: they carry no log position.
@@ -102,7 +91,7 @@ def _cut(
         data = b"" if run is None else run.data or b""
         weight = ROW_SIZE + len(data) + len(extra)
         if groups and (size + weight > FRAME_BYTES or len(groups) == FRAME_ROWS):
-            out.append(OutFrame(node, encode_messages(directory_index, rows, bodies, kind), tuple(groups)))
+            out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
             rows, bodies, groups, size = [], [], [], 0
         row[-2] = len(data)
         row[-1] = len(extra)
@@ -114,5 +103,5 @@ def _cut(
         groups.append(row[0])
         size += weight
     if groups:
-        out.append(OutFrame(node, encode_messages(directory_index, rows, bodies, kind), tuple(groups)))
+        out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
     return out

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..raft.entry import Entry
-from ..raft.messages import Message, MsgType
-from ..raft.state import Snapshot
 from .errors import Corruption
 
 if TYPE_CHECKING:
     from .delivery import Delivery
     from .pending import Answer
-    from .replica import Replica
+    from .replica import Arrived, Replica
     from .replicas import Replicas
     from .turn import Turn
 
@@ -32,7 +30,7 @@ class Rebuilding:
     reason: Corruption
     unapplied: list[Entry] = field(default_factory=list)
     """Entries that the core has handed out, and the damaged state could not take."""
-    arrived: Snapshot | None = None
+    arrived: "Arrived | None" = None
     """A state that came, and waits until the log holds its point durably."""
     ticks: int = 0
     """Since the leader was asked last."""
@@ -41,7 +39,7 @@ class Rebuilding:
 
 
 class Rebuilder:
-    """Asks for the states that are missing, sends those that are asked for, and puts them in place."""
+    """Asks for the states that are missing, and puts them in place."""
 
     def __init__(self, replicas: "Replicas", delivery: "Delivery", ask_ticks: int) -> None:
         self._replicas = replicas
@@ -67,8 +65,8 @@ class Rebuilder:
                 turn.outbox.add_state_request(leader, replica.group, lead, own)
         return waiting
 
-    def flush_met_damage(self, turn: "Turn", damaged: Mapping[int, Corruption]) -> None:
-        """The states of these groups cannot be flushed: what they would replace on the disk is damaged."""
+    def met_damage(self, turn: "Turn", damaged: Mapping[int, Corruption]) -> None:
+        """The states of these groups are damaged on the disk: they cannot be flushed, or not be sent."""
         for group, error in damaged.items():
             replica = self._replicas.running.get(group)
             if replica is not None and replica.is_alone:
@@ -76,30 +74,20 @@ class Rebuilder:
             elif replica is not None:
                 replica.lose_state(error)
 
-    def send_state(self, turn: "Turn", replica: "Replica", peer: int) -> None:
-        """A peer asks for this replica's state. It gets it from a leader that has it, once at a time."""
-        if not replica.leads or self._delivery.sends_snapshot(replica.group, peer):
-            return
-        snapshot = replica.snapshot_to_send()
-        if snapshot is not None and peer in replica.raw.raft.tracker.progress:
-            logger.info("group %d: replica %d gets the state that it lost", replica.group, peer)
-            term = replica.raw.raft.term
-            message = Message(MsgType.SNAP, peer, replica.replica_id, term, snapshot=snapshot)
-            self._delivery.send(turn, replica, message)
-
     def take_state(self, replica: "Replica", rebuilding: Rebuilding, answers: "list[Answer]") -> None:
         """Put the state that has arrived in place, as soon as the log holds its point durably."""
-        snapshot, log = rebuilding.arrived, replica.raw.raft.log
-        if snapshot is None or log.unstable.snapshot is not None:
+        arrived, log = rebuilding.arrived, replica.raw.raft.log
+        if arrived is None or log.unstable.snapshot is not None:
             return
+        snapshot = arrived.snapshot
         if snapshot.index < log.applied:
-            rebuilding.arrived = None  # of a leader that has applied less than this replica had: ask again
+            replica.drop_arrived()  # of a leader that has less on the disk than this replica had: ask again
             return
         durable = min(log.committed, log.unstable.offset - 1)
         if snapshot.index <= durable and log.match_term(snapshot.term, snapshot.index):
             rebuilding.arrived = None
             try:
-                replica.replace_state(snapshot, answers)
+                replica.replace_state(arrived, answers)
             except Corruption as error:
                 logger.warning("group %d: the state that came is damaged: %s", replica.group, error)
 

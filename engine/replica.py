@@ -2,12 +2,11 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from ..native.entries import MAX_RUN_ENTRIES
 from ..raft.entry import Entry, EntryType
-from ..raft.errors import SnapshotTemporarilyUnavailable
 from ..raft.node import RawNode
 from ..raft.progress import Progress
 from ..raft.ready import Ready
@@ -19,67 +18,25 @@ from .keeping import LogKeeping
 from .logstore.port import Birth, GroupLog, GroupWrite
 from .pending import Answer, PendingProposals, PendingReads
 from .rebuilding import Rebuilding
+from .replica_storage import ReplicaStorage
 from .runs import Runs
-from .statemachine.protocol import StateMachine
-from .statemachine.store import Applied, StateStore
+from .statemachine.kv_snapshot import MAX_SNAPSHOT
+from .statemachine.protocol import StateMachine, stored, volatile
+from .statemachine.store import Applied, StagedData, StateStore
 
 logger = logging.getLogger("multiraft.node")
 
 SYSTEM_GROUP: Final = 1
 
-State = tuple[Applied, bytes]
-"""A point of a log, and a machine's whole state there as ``StateMachine.snapshot`` gives it."""
 
+class Arrived(NamedTuple):
+    """A snapshot that another replica has sent, with everything behind it staged in the state store."""
 
-class ReplicaStorage:
-    """What the core reads: the group's log, with commit and configuration as of the applied state.
-
-    A change of commit alone is never flushed, so after a restart the applied index may know more than
-    the hard state does.
-    """
-
-    def __init__(self, log: GroupLog, applied: Applied, state_to_send: Callable[[], State | None]) -> None:
-        self._log = log
-        self._applied = applied
-        self._state_to_send = state_to_send
-        self.paused = False
-        """Whether no snapshot should begin just now."""
-        self._said_too_large = False
-        self.first_index = log.first_index
-        self.last_index = log.last_index
-        self.term = log.term
-        self.entries = log.entries
-
-    def applied_is(self, applied: Applied) -> None:
-        """Note how far the machine's state reaches."""
-        self._applied = applied
-
-    def initial_state(self) -> tuple[HardState, ConfState]:
-        """Hard state with commit = max(commit, applied), and the ConfState of the applied index."""
-        hard_state, _ = self._log.initial_state()
-        commit = max(hard_state.commit, self._applied.index)
-        return hard_state._replace(commit=commit), self._applied.conf_state
-
-    def snapshot(self) -> Snapshot:
-        """The state to send to a follower that the log no longer reaches back to.
-
-        Raises:
-            SnapshotTemporarilyUnavailable: there is none, it is too large to send, or none should begin.
-        """
-        if self.paused:
-            raise SnapshotTemporarilyUnavailable("the one before has outlasted what the log keeps for it")
-        try:
-            state = self._state_to_send()
-        except SnapshotTooLarge as error:
-            if not self._said_too_large:
-                self._said_too_large = True
-                logger.warning("a follower stays behind until the log reaches back to it: %s", error)
-            raise SnapshotTemporarilyUnavailable(str(error)) from error
-        if state is None:
-            raise SnapshotTemporarilyUnavailable("there is no state to send")
-        self._said_too_large = False
-        applied, data = state
-        return Snapshot(index=applied.index, term=applied.term, conf_state=applied.conf_state, data=data)
+    snapshot: Snapshot
+    """Without data: what the core is shown."""
+    data: StagedData
+    metadata: bytes
+    """Of the machine that it was taken from."""
 
 
 class Replica:
@@ -107,6 +64,8 @@ class Replica:
         self.reads = PendingReads()
         self.newest_work = 0
         """Number of the last work for the log (:class:`~.held.Work`) that holds something of this replica."""
+        self.arrived: Arrived | None = None
+        """A snapshot that the core has been shown and that is not being installed yet."""
         self.installing: Ready | None = None
         """A Ready whose snapshot waits for the state store; until then no other Ready is taken."""
         self.heirs_asked = 0
@@ -269,73 +228,94 @@ class Replica:
             self._all_rebuilding[self.group] = self
             self.raw.hold_committed = True
 
-    def replace_state(self, snapshot: Snapshot, answers: list[Answer]) -> None:
+    def replace_state(self, arrived: Arrived, answers: list[Answer]) -> None:
         """Put a peer's state in the place of the lost one. The log stays: it holds the snapshot's point.
 
         Raises:
             Corruption: the snapshot is damaged; nothing has changed.
         """
         assert self.rebuilding is not None
-        self._put_in_place(snapshot, answers)
+        try:
+            self._put_in_place(arrived, answers)
+        except Corruption:
+            self._state.discard(self.group)
+            raise
         unapplied = self.rebuilding.unapplied
         self._has_state()
         if unapplied:
             self.apply(unapplied, answers)
 
-    def snapshot_to_send(self) -> Snapshot | None:
-        """The state for a peer that has lost its own, None if there is none to send."""
-        try:
-            return self._storage.snapshot()
-        except SnapshotTemporarilyUnavailable:
-            return None
-
-    def _state_to_send(self) -> State | None:
-        """The machine's state; the last one that the store has, if the machine has raised.
+    def _state_to_send(self) -> Applied | None:
+        """Where the state on the disk stands; after a command that raised this is the last good one.
 
         The log is cut only below what the store has durably, so it leads on from there.
         """
         if self.rebuilding is not None:
             return None
         try:
-            return self._whole_state()
+            return self._state.durable_point(self.group)
         except Corruption as error:
             self.lose_state(error)
             return None
 
-    def _whole_state(self) -> State | None:
-        if self.quarantine is None:
-            return self.applied, self.machine.snapshot()
-        if not self.machine.durable:
-            return self._state.checkpoint(self.group)
-        applied = self._state.applied(self.group)
-        return None if applied is None else (applied, self.machine.snapshot())
-
     def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> None:
-        """Put a received snapshot's data in place; it counts once the state store has flushed it."""
+        """Put the data of the snapshot that has arrived in place.
+
+        It counts once the state store has flushed it.
+
+        Raises:
+            Corruption: it is not what a replica of this group can have.
+        """
+        arrived, self.arrived = self.arrived, None
+        assert arrived is not None, "a snapshot comes with its data"
+        assert arrived.snapshot is snapshot, "a snapshot comes with its data"
         if self.rebuilding is not None and self.rebuilding.unapplied:
             self.raw.acknowledge_apply(self.rebuilding.unapplied)
-        self._put_in_place(snapshot, answers)
+        self._put_in_place(arrived, answers)
         self._state.set_install_marker(self.group, message_term)
         self._has_state()
 
+    def drop_arrived(self) -> None:
+        """What has arrived, and is not being installed, is of no use."""
+        if self.arrived is not None:
+            self._state.abandon(self.arrived.data.prefix)
+            self.arrived = None
+        if self.rebuilding is not None and self.rebuilding.arrived is not None:
+            self._state.abandon(self.rebuilding.arrived.data.prefix)
+            self.rebuilding.arrived = None
+
     def _has_state(self) -> None:
+        self.drop_arrived()
         self.rebuilding = None
         self._all_rebuilding.pop(self.group, None)
         self.raw.hold_committed = False
 
-    def _put_in_place(self, snapshot: Snapshot, answers: list[Answer]) -> None:
-        self.machine.restore(snapshot.data)
+    def _put_in_place(self, arrived: Arrived, answers: list[Answer]) -> None:
+        snapshot = arrived.snapshot
+        if (machine := stored(self.machine)) is not None:
+            self._state.take_over(self.group, arrived.data)
+            machine.reload(arrived.metadata)
+        elif (memory := volatile(self.machine)) is not None:
+            self._state.abandon(arrived.data.prefix)
+            memory.restore(b"".join([piece for _, piece in self._state.staged(arrived.data)]))
         self.set_applied(snapshot.index, snapshot.term, snapshot.conf_state)
         self.checkpoint()
         self.proposals.skipped(snapshot.index, snapshot.term, answers)
 
     def checkpoint(self) -> None:
         """Keep the state of a machine that is not durable by itself as one value in the state store."""
-        if not self.machine.durable:
-            data = self.machine.snapshot()
-            self._checkpoint_bytes = len(data)
-            self._checkpoint_asked = False
-            self._state.set_checkpoint(self.group, self.applied, data)
+        machine = volatile(self.machine)
+        if machine is None:
+            return
+        try:
+            data = machine.snapshot()
+        except SnapshotTooLarge as error:
+            logger.warning("the log of group %d cannot be cut: %s", self.group, error)
+            self._checkpoint_bytes = 2 * max(self._checkpoint_bytes, MAX_SNAPSHOT)  # tried again then
+            return
+        self._checkpoint_bytes = len(data)
+        self._checkpoint_asked = False
+        self._state.set_checkpoint(self.group, self.applied, data)
 
     def wants_checkpoint(self, now: float) -> bool:
         """Whether only a checkpoint stands between the log and its truncation.

@@ -14,7 +14,7 @@ from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader, Qua
 from .logstore.port import Birth, GroupWrite, LogStore
 from .pending import Answer
 from .replica import Replica
-from .statemachine.protocol import StateMachine
+from .statemachine.protocol import StateMachine, volatile
 from .statemachine.store import Applied, StateStore
 from .timers import Timers
 
@@ -119,8 +119,8 @@ class Replicas:
             raise InvalidArgument(
                 f"group {group} was written with state_machine={was!r} and cannot be opened with {now!r}"
             )
-        if kept is not None:
-            machine.restore(kept[1])
+        if kept is not None and (memory := volatile(machine)) is not None:
+            memory.restore(kept[1])
         return machine, applied or Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
 
     def _start_afresh(self, birth: Birth) -> tuple[StateMachine, Applied]:
@@ -160,6 +160,7 @@ class Replicas:
         reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error) or repr(error))
         reason.__cause__ = error
         del self.running[replica.group]
+        replica.drop_arrived()
         self.timers.remove(replica)
         self.rebuilding.pop(replica.group, None)
         self.declare_lost(replica.birth, reason)
@@ -172,6 +173,16 @@ class Replicas:
             answers += replica.proposals.fail_all(error)
             answers += replica.reads.fail_all(error)
         return answers
+
+    def backlog(self) -> dict[str, int]:
+        """What all running replicas together keep for work under way, by what it is."""
+        replicas = self.running.values()
+        return {
+            "reads": sum(len(one.reads) + len(one.raw.raft.reads) for one in replicas),
+            "proposals": sum(len(one.proposals) for one in replicas),
+            "uncommitted bytes": sum(one.raw.raft.uncommitted_size for one in replicas),
+            "unstable entries": sum(len(one.raw.raft.log.unstable.entries) for one in replicas),
+        }
 
     def refusal(self, group: int) -> Error:
         """Why this node cannot serve the group now."""

@@ -12,6 +12,7 @@ from .outbox import Outbox, OutFrame
 from .pending import Answer, Proposal, Read
 from .replica import Replica
 from .runs import Runs
+from .snapshots.work import StreamEffects, StreamEvent, Worked
 from .statemachine.store import Flush
 
 
@@ -21,8 +22,10 @@ class Inputs:
 
     frames: list[tuple[int, bytes]] = field(default_factory=list)
     """(sending node, payload of a MESSAGES frame)."""
-    snapshots: list[tuple[int, bytes]] = field(default_factory=list)
-    """(sending node, payload of a SNAPSHOT frame)."""
+    streams: list[StreamEvent] = field(default_factory=list)
+    """What came of the connections of snapshots."""
+    worked: list[Worked] = field(default_factory=list)
+    """What became of the work that snapshots wanted done."""
     proposals: list[Proposal] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     durable: list[Batch] = field(default_factory=list)
@@ -42,7 +45,8 @@ class Inputs:
     def __bool__(self) -> bool:
         return bool(
             self.frames
-            or self.snapshots
+            or self.streams
+            or self.worked
             or self.proposals
             or self.reads
             or self.durable
@@ -65,6 +69,8 @@ class Effects:
     """For the peers; all of it may leave now."""
     flush: Flush | None = None
     """For the state store's thread."""
+    streams: StreamEffects = field(default_factory=StreamEffects)
+    """For snapshots on their way. Work that writes goes to the state store's thread, behind the flush."""
     answers: list[Answer] = field(default_factory=list)
     """For the callers."""
     hang_up: list[tuple[int, Error]] = field(default_factory=list)
@@ -86,3 +92,8 @@ class Turn:
     writes: list[tuple[GroupWrite, Replica]] = field(default_factory=list)
     held: list[Promise] = field(default_factory=list)
     to_apply: list[tuple[Replica, Sequence[Entry]]] = field(default_factory=list)
+
+    @property
+    def streams(self) -> StreamEffects:
+        """What snapshots want of the shell."""
+        return self.effects.streams

@@ -1,7 +1,7 @@
 """Raft messages as rows of a MESSAGES frame, and back.
 
 A row is a fixed tuple of integers (its layout is :mod:`multiraft.native.messages`'s) followed by the
-message's encoded run of entries and its *extra* bytes: the ReadIndex context, or a snapshot.
+message's encoded run of entries and its *extra* bytes: the ReadIndex context.
 """
 
 import struct
@@ -15,7 +15,6 @@ from ..native.messages import REJECT, decode_messages
 from ..raft.entry import Entry, EntryType
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, Snapshot
-from .transport.kinds import FrameKind
 
 COMMIT_NOTICE: Final = 200
 """Row type of a commit notice: term and commit index, from the leader, never answered."""
@@ -35,7 +34,6 @@ _PEER_TYPES: Final[dict[int, MsgType]] = {
         MsgType.VOTE_RESP,
         MsgType.PRE_VOTE,
         MsgType.PRE_VOTE_RESP,
-        MsgType.SNAP,
         MsgType.HEARTBEAT,
         MsgType.HEARTBEAT_RESP,
         MsgType.TRANSFER_LEADER,
@@ -45,7 +43,8 @@ _PEER_TYPES: Final[dict[int, MsgType]] = {
         MsgType.PROP,
     )
 }
-"""The only types that a peer may send: a storage response from the wire would forge durability."""
+"""The only types that a peer may send: a storage response from the wire would forge durability, and a
+MsgSnap is made where the data of a snapshot has arrived."""
 _NOT_RAFT: Final = frozenset({COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST})
 _TERMLESS: Final = frozenset({MsgType.PROP, MsgType.READ_INDEX})
 _ENTRY_TYPES: Final = {int(kind): kind for kind in EntryType}
@@ -93,65 +92,53 @@ def row_of(group: int, message: Message) -> list[int]:
     ]
 
 
-def extra_of(message: Message) -> bytes:
-    """The message's extra bytes."""
-    if message.snapshot is None:
-        return message.context
-    return encode_snapshot(message.snapshot)
-
-
-def read_frame(payload: bytes, kind: int = FrameKind.MESSAGES) -> tuple[int, Iterator[Received]]:
-    """The sender's directory index and the rows of a frame; ``kind`` decides how large it may be.
+def read_frame(payload: bytes) -> tuple[int, Iterator[Received]]:
+    """The sender's directory index and the rows of a frame.
 
     Raises:
         BadFrame: the frame breaks a rule of the format; nothing of it may be used.
     """
-    directory_index, rows = decode_messages(payload, make_entry, kind)
+    directory_index, rows = decode_messages(payload, make_entry)
     return directory_index, iter([_received(row) for row in rows])
 
 
 def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneous row, unpacked right below
     (group, to, from_, kind, reject, term, log_term, index, commit, reject_hint, entries, run, extra) = row
     known = _PEER_TYPES.get(kind)
-    snapshot = None
     if known is None:
         if kind not in _NOT_RAFT:
             raise BadFrame(f"a peer may not send messages of type {kind}")
         known = MsgType.HEARTBEAT
-    elif known is MsgType.SNAP:
-        snapshot, extra = decode_snapshot(extra), b""
     if not term and kind in _PEER_TYPES and known not in _TERMLESS:
         raise BadFrame(f"a message of type {kind} names no term")
     if known is MsgType.APP and entries and (entries[0].index != index + 1 or entries[-1].term > term):
         raise BadFrame(f"entries from {entries[0].index} in an append behind {index} of term {term}")
-    message = Message(
-        known, to, from_, term, log_term, index, commit, entries, reject, reject_hint, extra, snapshot
-    )
+    message = Message(known, to, from_, term, log_term, index, commit, entries, reject, reject_hint, extra)
     return Received(group, kind, message, run)
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """A snapshot as extra bytes: point, length and msgpack of the ConfState, data."""
+    """A snapshot as bytes: point, length and msgpack of the ConfState, data."""
     conf = encode_conf_state(snapshot.conf_state)
     point = _SNAPSHOT_POINT.pack(snapshot.index, snapshot.term)
     return b"".join((point, _LENGTH.pack(len(conf)), conf, snapshot.data))
 
 
-def decode_snapshot(extra: bytes) -> Snapshot:
-    """The snapshot of a MsgSnap.
+def decode_snapshot(data: bytes) -> Snapshot:
+    """The snapshot that :func:`encode_snapshot` wrote.
 
     Raises:
         BadFrame: the bytes are not one.
     """
     head = _SNAPSHOT_POINT.size + _LENGTH.size
-    if len(extra) < head:
-        raise BadFrame(f"a snapshot of {len(extra)} bytes is too short")
-    index, term = _SNAPSHOT_POINT.unpack_from(extra)
-    (length,) = _LENGTH.unpack_from(extra, _SNAPSHOT_POINT.size)
-    if length > SNAPSHOT_CONF_LIMIT or head + length > len(extra):
+    if len(data) < head:
+        raise BadFrame(f"a snapshot of {len(data)} bytes is too short")
+    index, term = _SNAPSHOT_POINT.unpack_from(data)
+    (length,) = _LENGTH.unpack_from(data, _SNAPSHOT_POINT.size)
+    if length > SNAPSHOT_CONF_LIMIT or head + length > len(data):
         raise BadFrame(f"a snapshot's ConfState claims {length} bytes")
-    conf_state = decode_conf_state(extra[head : head + length])
-    return Snapshot(index=index, term=term, conf_state=conf_state, data=extra[head + length :])
+    conf_state = decode_conf_state(data[head : head + length])
+    return Snapshot(index=index, term=term, conf_state=conf_state, data=data[head + length :])
 
 
 def encode_conf_state(conf: ConfState) -> bytes:

@@ -19,7 +19,7 @@ VERSION: Final = lib.MR_FRAME_VERSION
 """Version of the frame layout."""
 
 MAX_PAYLOAD: Final = lib.MR_FRAME_PAYLOAD_MAX
-"""Bytes that the payload of any frame may have: a snapshot of 64 MiB and what stands around it."""
+"""Bytes that the payload of any frame may have: an entry of 4 MiB and what stands around it."""
 
 
 def seal(kind: int, payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The payload of a MESSAGES or SNAPSHOT frame: Raft messages of many groups, in one C call each way."""
+"""The payload of a MESSAGES frame: Raft messages of many groups, in one C call each way."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise, repeat
@@ -9,16 +9,13 @@ from typing import Final, TypeVar
 from ._native import ffi, lib
 from .entries import ENTRY_OVERHEAD, entries_of
 from .errors import RANGE, Malformed, bad_frame, refusal
-from .frames import HEADER_SIZE, MAX_PAYLOAD
+from .frames import HEADER_SIZE
 from .scratch import EntryColumns, MessageColumns, Output, Pool, entry_columns
 
 E = TypeVar("E")
 
 MESSAGES: Final = 2
 """Kind of a frame of messages."""
-
-SNAPSHOT: Final = 5
-"""Kind of a frame of messages, mostly one, whose extra bytes may be a whole snapshot."""
 
 FIELDS: Final = lib.MR_MESSAGES_FIELDS
 """Numbers that describe a message: group, to, from_, flags, term, log_term, index, commit, reject_hint,
@@ -36,8 +33,8 @@ MAX_ROWS: Final = lib.MR_MESSAGES_ROWS_MAX
 MAX_ENTRIES: Final = lib.MR_MESSAGES_ENTRIES_MAX
 """Entries in a frame."""
 
-MAX_BYTES: Final = {MESSAGES: lib.MR_MESSAGES_PAYLOAD_MAX, SNAPSHOT: MAX_PAYLOAD}
-"""Bytes of the payload, by kind of frame. Senders cut at 1 MiB: the rest is for an entry that goes alone."""
+MAX_BYTES: Final = lib.MR_MESSAGES_PAYLOAD_MAX
+"""Bytes of the payload. Senders cut at 1 MiB: the rest is for an entry that goes alone."""
 
 Decoded = tuple[int, int, int, int, bool, int, int, int, int, int, list[E], bytes, bytes]
 """(group, to, from_, type, reject, term, log_term, index, commit, reject_hint, entries, run, extra)"""
@@ -52,14 +49,11 @@ _outputs: Final = Pool(Output, keep=1 << 20)
 _columns: Final = Pool(MessageColumns, keep=MAX_ROWS)
 
 
-def encode_messages(
-    directory_index: int, rows: Sequence[int], bodies: Sequence[bytes], kind: int = MESSAGES
-) -> bytes:
+def encode_messages(directory_index: int, rows: Sequence[int], bodies: Sequence[bytes]) -> bytes:
     """A whole sealed frame.
 
     ``rows``: FIELDS numbers for each message, one message after the other. ``bodies``: for each message its
-    encoded run, then its extra bytes (context or snapshot); empty ones may be left out. ``kind`` is MESSAGES
-    or SNAPSHOT and decides how large the payload may be.
+    encoded run, then its extra bytes (a context); empty ones may be left out.
     Raises TooMany (messages or entries), TooLarge (payload) or Malformed (lengths, flags or a run).
     """
     count, left_over = divmod(len(rows), FIELDS)
@@ -75,9 +69,8 @@ def encode_messages(
     failed = _new("uint64_t *")
     try:
         target = output.cells
-        limit = MAX_BYTES[kind]
         status = _seal(
-            kind, limit, directory_index, numbers, count, body, len(body), target, output.room, failed
+            MESSAGES, MAX_BYTES, directory_index, numbers, count, body, len(body), target, output.room, failed
         )
         if status:
             raise refusal(status, f"message {failed[0]} of {count}")
@@ -87,18 +80,18 @@ def encode_messages(
 
 
 def decode_messages(
-    payload: bytes, make_entry: Callable[[int, int, int, bytes], E], kind: int = MESSAGES
+    payload: bytes, make_entry: Callable[[int, int, int, bytes], E]
 ) -> tuple[int, list[Decoded[E]]]:
     """The sender's directory index and the messages of ``payload``.
 
     Entries are ``make_entry(term, index, type, data)``; ``run`` are the bytes that they came in. Every length
-    and checksum is checked before anything is made; ``kind`` is that of the frame. Raises BadFrame.
+    and checksum is checked before anything is made. Raises BadFrame.
     """
     columns = _columns.take(min(MAX_ROWS, len(payload) // ROW_SIZE + 1))
     entries = entry_columns.take(min(MAX_ENTRIES, len(payload) // ENTRY_OVERHEAD + 1))
     try:
         found = columns.found
-        status = _decode(payload, len(payload), MAX_BYTES[kind], found, columns.struct, entries.struct)
+        status = _decode(payload, len(payload), MAX_BYTES, found, columns.struct, entries.struct)
         if status:
             raise bad_frame(status, f"message {found.failed_row} of a frame")
         rows = found.rows

@@ -141,8 +141,8 @@ class Assembly:
         )
         self.service = Service(self._known_store, self._addresses, self._joined, self._on_stopped)
         writer = ports.make_log_writer(log, lambda batch, error: self.host.batch_written(batch, error))  # noqa: PLW0108 # it does not exist yet
-        flusher = ports.make_flusher()
-        self.host = Host(self.node, writer, flusher, self.transport, self.service, self.identity)
+        flusher, reader = ports.make_flusher(), ports.make_reader()
+        self.host = Host(self.node, writer, flusher, reader, self.transport, self.service, self.identity)
         session = place.node_id << 32 | self.identity.incarnation
         self.router = Router(
             place.node_id, session, self.host, lambda: self.machine, self.service.channels, ports.random

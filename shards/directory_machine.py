@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from ..engine.errors import ClusterMismatch, InvalidArgument, InvalidRanges
+from ..engine.errors import ClusterMismatch, Corruption, InvalidArgument, InvalidRanges
 from ..engine.logstore.port import Birth
 from ..engine.statemachine.commands import open_envelope
 from ..engine.statemachine.store import OrderedStore
@@ -11,9 +11,7 @@ from .descriptor import RangeDescriptor, Replicas
 from .directory import Directory, NodeRecord
 from .directory_commands import Command, Create, Register, decode
 from .directory_store import (
-    decode_snapshot,
     digest,
-    encode_snapshot,
     meta_pair,
     node_pair,
     range_pair,
@@ -79,19 +77,15 @@ class DirectoryMachine:
         self._tell(births)
         return results
 
-    def snapshot(self) -> bytes:
-        """The whole state. Raises SnapshotTooLarge."""
-        return encode_snapshot(self._store.scan(b"", None))
+    def reload(self, metadata: bytes) -> None:
+        """Go on from what is in the store now, and report the births of this node that it brings.
 
-    def restore(self, data: bytes) -> None:
-        """Replace the whole state, and report the births of this node that it brings.
-
-        Raises Corruption or VersionMismatch, and leaves the state as it was.
+        Raises Corruption, and leaves the directory as it was.
         """
-        pairs = decode_snapshot(data)
-        restored = read_directory(pairs)
+        if metadata:
+            raise Corruption("a directory with metadata")
+        restored = read_directory(self._store.scan(b"", None))
         known = {one.group for one in self.directory.on_node(self._node_id)}
-        self._store.load(pairs)
         self.directory.become(restored)
         self._tell([birth for birth in self.births_here() if birth.group not in known])
 

@@ -1,4 +1,4 @@
-"""The directory as pairs of a key and a value, in its state store and in snapshots.
+"""The directory as pairs of a key and a value, in its state store and in snapshots of it.
 
 ==========================  ===================================================================
 ``c``                       ``[version, next group, cluster uuid or nil]``; there from the first command on
@@ -6,18 +6,16 @@
 ``r`` + start of the range  ``[end or nil, group, epoch, created, [[replica id, node id], ...]]``
 ==========================  ===================================================================
 
-Values are msgpack. A snapshot is a magic number, the CRC32C of what follows (u32, little-endian), and one
-msgpack array of format version, key, value, key, value, ... in ascending order of the keys.
+Values are msgpack.
 """
 
 import struct
 from collections.abc import Iterable
-from itertools import chain, pairwise
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgpack
 
-from ..engine.errors import Corruption, InvalidRanges, SnapshotTooLarge, VersionMismatch
+from ..engine.errors import Corruption, InvalidRanges
 from ..engine.replica import SYSTEM_GROUP
 from ..engine.statemachine.commands import MAX_KEY
 from ..engine.statemachine.paging import Pair
@@ -30,11 +28,6 @@ _NODE_PREFIX: Final = b"n"
 _RANGE_PREFIX: Final = b"r"
 _NODE: Final = struct.Struct(">cI")
 
-MAGIC: Final = b"MRDR"
-FORMAT: Final = 1
-MAX_SNAPSHOT: Final = 60 << 20
-"""A snapshot is one message; with the message's own fields it stays below a frame's limit."""
-_HEAD: Final = struct.Struct("<4sI")
 MAX_REPLICAS: Final = 1024
 """Of one range; a bound for claims only."""
 
@@ -75,43 +68,6 @@ def read_directory(pairs: Iterable[Pair]) -> Directory:
     return directory
 
 
-def encode_snapshot(pairs: Iterable[Pair]) -> bytes:
-    """The pairs of a directory, in ascending order, as a snapshot. Raises SnapshotTooLarge."""
-    body = _pack([FORMAT, *chain.from_iterable(pairs)])
-    if len(body) + _HEAD.size > MAX_SNAPSHOT:
-        raise SnapshotTooLarge(f"a directory of {len(body)} bytes does not fit one snapshot")
-    return _HEAD.pack(MAGIC, crc32c(body)) + body
-
-
-def decode_snapshot(data: bytes) -> list[Pair]:
-    """The pairs of a snapshot; nothing is believed before the checksum has been compared.
-
-    Raises:
-        Corruption: it is damaged, or no snapshot of a directory.
-        VersionMismatch: a newer version made it.
-    """
-    if len(data) < _HEAD.size or len(data) > MAX_SNAPSHOT:
-        raise _damaged(f"a snapshot of {len(data)} bytes")
-    magic, checksum = _HEAD.unpack_from(data)
-    body = data[_HEAD.size :]
-    if magic != MAGIC or crc32c(body) != checksum:
-        raise _damaged("a snapshot's checksum does not match")
-    try:
-        fields = _unpack_flat(body)
-    except (ValueError, msgpack.UnpackException) as error:
-        raise _damaged(f"a snapshot does not decode: {error}") from error
-    if not fields:
-        raise _damaged("a snapshot has another shape")
-    if fields[0] != FORMAT:
-        raise VersionMismatch(f"a directory snapshot has format {fields[0]!r}, this version reads {FORMAT}")
-    keys, values = fields[1::2], fields[2::2]
-    if len(keys) != len(values) or not all(isinstance(one, bytes) for one in fields[1:]):
-        raise _damaged("a snapshot does not consist of pairs")
-    if any(key >= after for key, after in pairwise(keys)):
-        raise _damaged("a snapshot's keys do not ascend")
-    return list(zip(keys, values, strict=True))
-
-
 def digest(pairs: Iterable[Pair]) -> int:
     """A 64-bit sum over the pairs that does not depend on their order."""
     total = 0
@@ -124,22 +80,6 @@ def digest(pairs: Iterable[Pair]) -> int:
 def _pack(fields: object) -> bytes:
     packed: bytes = msgpack.packb(fields)
     return packed
-
-
-def _unpack_flat(body: bytes) -> list[Any]:
-    """The elements of an array without arrays in it: room is made for what is there, not for claims."""
-    reader = msgpack.Unpacker(
-        max_buffer_size=max(len(body), 1),
-        max_bin_len=len(body),
-        max_array_len=0,
-        max_map_len=0,
-        max_ext_len=0,
-    )
-    reader.feed(body)
-    fields = [reader.unpack() for _ in range(reader.read_array_header())]
-    if reader.tell() != len(body):
-        raise ValueError("bytes follow it")
-    return fields
 
 
 def _unpack_value(value: bytes) -> object:

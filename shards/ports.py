@@ -104,6 +104,10 @@ class Ports(Protocol):
         """Who writes the state store: one thread, in order."""
         ...
 
+    def make_reader(self) -> Executor:
+        """Who reads the state store for snapshots, beside the loop: one thread, in order."""
+        ...
+
 
 class MachinePorts:
     """The real ones: a data directory with LMDB in it, threads, TCP."""
@@ -152,6 +156,10 @@ class MachinePorts:
     def make_flusher(self) -> ThreadPoolExecutor:
         """Another one."""
         return ThreadPoolExecutor(max_workers=1, thread_name_prefix="multiraft-state")
+
+    def make_reader(self) -> ThreadPoolExecutor:
+        """And one more; it begins with the first snapshot."""
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="multiraft-snapshot")
 
     def _folder(self, store: str) -> Path:
         return self._place.path.absolute() / store

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Self
 
 from ..errors import StorageFailed
 from ..statemachine.medium import Writer
@@ -20,7 +21,7 @@ class ReadOnlyMedium:
         """The value, or None. Raises `Corruption`."""
         return None if self._file is None else self._file.get(key)
 
-    def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
+    def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool = False) -> Page:
         """At most ``limit`` pairs, about ``PAGE_BYTES`` bytes, of ``[start, stop)``. Raises `Corruption`."""
         pairs: list[Pair] = []
         total = 0
@@ -32,6 +33,10 @@ class ReadOnlyMedium:
                 break
         more = len(pairs) == limit or total >= PAGE_BYTES
         return Page(pairs, pairs[-1][0] if more else None)
+
+    def moment(self) -> Self:
+        """Nobody writes: every moment is like any other."""
+        return self
 
     def commit(self, work: Callable[[Writer], None]) -> None:  # noqa: ARG002 # the port's signature
         """Raises `StorageFailed`; of a store that is empty nothing need be kept."""

@@ -74,6 +74,8 @@ def _read_records(
             record = GroupRecord(point=record.point)
         if pending.prefix > NO_DATA:
             record = record._replace(prefix=pending.prefix)
+        if pending.adopts is not None:
+            record = record._replace(tally=pending.adopts)
         records[group] = record if pending.point is None else record.with_point(pending.point)
     return records, damaged
 
@@ -92,13 +94,15 @@ def _write_records(groups: dict[int, Pending], records: dict[int, GroupRecord], 
             writer.delete(key)
         else:
             pairs.append((key, seal(key, record.encode())))
+        if pending.adopts is not None:
+            writer.delete(record_key(Kind.DEAD, pending.prefix))
         if pending.buries:
             dead = record_key(Kind.DEAD, pending.buries)
             pairs.append((dead, seal(dead, b"")))
         if pending.wipe or pending.checkpoint is not None:
             _replace_checkpoint(group, pending.checkpoint, writer)
     pairs.sort()
-    _put_in_pieces(pairs, writer)
+    put_in_pieces(pairs, writer)
 
 
 def _replace_checkpoint(group: int, checkpoint: tuple[Point, bytes] | None, writer: Writer) -> None:
@@ -107,10 +111,11 @@ def _replace_checkpoint(group: int, checkpoint: tuple[Point, bytes] | None, writ
         pass
     if checkpoint is not None:
         pieces = checkpoint_pieces(group, *checkpoint)
-        _put_in_pieces(((key, seal(key, content)) for key, content in pieces), writer)
+        put_in_pieces(((key, seal(key, content)) for key, content in pieces), writer)
 
 
-def _put_in_pieces(pairs: Iterable[Pair], writer: Writer) -> None:
+def put_in_pieces(pairs: Iterable[Pair], writer: Writer) -> None:
+    """Hand pairs over in pieces that take the writer about a millisecond."""
     piece: list[Pair] = []
     size = 0
     for pair in pairs:
@@ -134,7 +139,8 @@ def _write_data(
     layers: list[tuple[Pending, Tallying]] = []
     for group, pending in sorted(groups.items(), key=lambda item: item[1].prefix):
         if pending.table.entries:
-            tallies[group] = Tallying(None if pending.fresh else records[group].tally)
+            on_nothing = pending.fresh and pending.adopts is None
+            tallies[group] = Tallying(None if on_nothing else records[group].tally)
             layers.append((pending, tallies[group]))
     for pending, tallying in layers:
         _delete(pending, tallying, writer)

@@ -7,6 +7,7 @@ from ..errors import Corruption
 from .applied import Point
 from .grouprecord import NO_DATA
 from .memtable import Memtable
+from .tally import Tally
 
 #: Prefix of a layer that goes on with the data of the layer beneath it, whatever prefix that has.
 INHERITED: Final = -1
@@ -17,14 +18,17 @@ class Pending:
     """What was written to one group between two freezes.
 
     ``fresh`` hides all older data, ``wipe`` all older records. ``maps`` says that ``prefix`` is new for the
-    group, ``buries`` names the prefix whose data belongs to nobody after this flush (0 if none).
-    Invariant: ``table`` has entries only if ``prefix > 0``; ``maps`` only if ``prefix > 0``.
+    group, ``adopts`` that there is data under it already, of this tally, ``buries`` names the prefix whose
+    data belongs to nobody after this flush (0 if none).
+    Invariant: ``table`` has entries only if ``prefix > 0``; ``maps`` only if ``prefix > 0``; ``adopts`` only
+    with ``maps`` and ``fresh``.
     """
 
     table: Memtable = field(default_factory=Memtable)
     prefix: int = INHERITED
     fresh: bool = False
     maps: bool = False
+    adopts: Tally | None = None
     buries: int = NO_DATA
     wipe: bool = False
     point: Point | None = None

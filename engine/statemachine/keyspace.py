@@ -10,6 +10,7 @@ from .memtable import MISSING
 from .opening import read_group_record
 from .paging import Layer, Page, Pair, merge, scan_pages
 from .records import PREFIX, unseal
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .overlay import OverlayStore
@@ -50,10 +51,11 @@ class Keyspace:
                 if value is not MISSING:
                     return value
                 if pending.fresh:
-                    return None
+                    return None if pending.adopts is None else self._stored(pending.prefix, key)
         prefix = self.stored_prefix()
-        if prefix == NO_DATA:
-            return None
+        return None if prefix == NO_DATA else self._stored(prefix, key)
+
+    def _stored(self, prefix: int, key: bytes) -> bytes | None:
         stored_key = PREFIX.pack(prefix) + key
         stored = self._store.medium.get(stored_key)
         return None if stored is None else unseal(stored_key, stored, self.group)
@@ -96,6 +98,14 @@ class Keyspace:
         active.table.entries.update(loaded)
         size = sum(map(len, loaded)) + sum(map(len, loaded.values()))
         self._store.pending_bytes += size + ENTRY_BYTES * len(loaded)
+
+    def adopt(self, prefix: int, tally: Tally) -> None:
+        """Replace everything by what was staged under ``prefix``. The applied record must be set anew."""
+        active = self.active or self._store.activate(self)
+        self._start_afresh(active)
+        active.prefix = prefix
+        active.maps = True
+        active.adopts = tally
 
     def forget(self) -> None:
         """Remove everything, records too."""
@@ -140,6 +150,10 @@ class Keyspace:
         active.table.discard()
         active.buries = self._prefix_below_or_unknown()
         active.fresh = True
+        if active.adopts is not None:
+            self._store.abandon(active.prefix)
+            active.adopts = None
+            active.maps = False
         if not active.maps:  # a prefix given to this layer was never written to, and serves on
             active.prefix = NO_DATA
 
@@ -159,15 +173,17 @@ class Keyspace:
             if pending is not None:
                 layers.append(pending.table.layer(start, stop, limit, reverse=reverse))
                 if pending.fresh:
-                    return merge(layers, limit, reverse=reverse)
-        stored = self._stored_page(start, stop, limit, reverse)
+                    prefix = NO_DATA if pending.adopts is None else pending.prefix
+                    break
+        else:
+            prefix = self.stored_prefix()
+        stored = self._stored_page(prefix, start, stop, limit, reverse)
         if not layers:
             return stored
         layers.append(Layer(stored.pairs, stored.bound))
         return merge(layers, limit, reverse=reverse)
 
-    def _stored_page(self, start: bytes, stop: bytes | None, limit: int, reverse: bool) -> Page:
-        prefix = self.stored_prefix()
+    def _stored_page(self, prefix: int, start: bytes, stop: bytes | None, limit: int, reverse: bool) -> Page:
         if prefix == NO_DATA:
             return Page([], None)
         low = PREFIX.pack(prefix)

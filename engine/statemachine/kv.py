@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final, Self
 
 from ...native.checksum import crc32c
-from ..errors import RangeMoved
+from ..errors import Corruption, RangeMoved
 from .commands import (
     EPOCH_BYTES,
     HEADER_BYTES,
@@ -68,6 +68,15 @@ class KVMachine:
         """Replace the whole state, bounds and epoch too. Raises Corruption and leaves the state as it was."""
         bounds, pairs = decode_snapshot(data)
         self.store.load(pairs)
+        self._become(bounds)
+
+    def reload(self, metadata: bytes) -> None:
+        """Go on from what is in the store now. Raises Corruption if a key lies outside the bounds."""
+        bounds = decode_metadata(metadata)
+        below = self.store.scan(b"", bounds.start)
+        above = iter(()) if bounds.end is None else self.store.scan(bounds.end, None)
+        for key, _ in (*islice(below, 1), *islice(above, 1)):
+            raise Corruption(f"the key {key!r} lies outside the bounds of its range")
         self._become(bounds)
 
     def get(self, key: bytes) -> bytes | None:

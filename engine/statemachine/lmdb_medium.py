@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -43,7 +43,7 @@ Bytes: TypeAlias = bytes | memoryview
 
 
 class LmdbMedium:
-    """The environment in the directory ``path``. Reads copy, and no read transaction outlives its call."""
+    """The environment in the directory ``path``. Reads copy; only that of a moment outlives its call."""
 
     def __init__(self, path: Path, durability: Durability) -> None:
         self._path = path
@@ -51,6 +51,7 @@ class LmdbMedium:
         self._committing = threading.Lock()
         self._closed = False
         self._environment = self._open()
+        self._moments: set[LmdbMoment] = set()
 
     def get(self, key: bytes) -> bytes | None:
         """The value as a copy, or None."""
@@ -63,17 +64,14 @@ class LmdbMedium:
     def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``."""
         with self._errors(), self._begin_read() as transaction:
-            cursor = transaction.cursor()
-            walk = _downwards(cursor, start, stop) if reverse else _upwards(cursor, start, stop)
-            pairs: list[Pair] = []
-            total = 0
-            for pair in islice(walk, limit):
-                pairs.append(pair)
-                total += len(pair[1])
-                if total >= PAGE_BYTES:
-                    break
-            more = len(pairs) == limit or total >= PAGE_BYTES
-            return Page(pairs, pairs[-1][0] if more else None)
+            return _page(transaction, start, stop, limit, reverse=reverse)
+
+    def moment(self) -> "LmdbMoment":
+        """A read transaction that lives until it is closed."""
+        with self._errors():
+            moment = LmdbMoment(self._begin_read(), self._errors, self._moments.discard)
+        self._moments.add(moment)
+        return moment
 
     def commit(self, work: Callable[[Writer], None]) -> None:
         """Run ``work`` in one transaction and make it durable."""
@@ -85,6 +83,7 @@ class LmdbMedium:
         with self._committing:
             if self._closed:
                 raise Closed(f"state store {self._path} is closed")
+            self._end_moments()
             self._environment.close()
             self._environment = self._open()
 
@@ -98,6 +97,7 @@ class LmdbMedium:
         with self._committing, self._errors():
             if self._closed:
                 raise Closed(f"state store {self._path} is closed")
+            self._end_moments()
             self._environment.close()
             renewal.adopt(self._path / DATA)
             self._environment = self._open()
@@ -114,7 +114,13 @@ class LmdbMedium:
         """Release the environment; waits for a commit in progress."""
         with self._committing:
             self._closed = True
+            self._end_moments()
             self._environment.close()
+
+    def _end_moments(self) -> None:
+        """A transaction must not be in use, in another thread, when its environment goes."""
+        for moment in list(self._moments):
+            moment.close()
 
     def _open(self) -> lmdb.Environment:
         try:
@@ -179,6 +185,44 @@ class LmdbMedium:
         return text.endswith(NO_ROOM)
 
 
+class LmdbMoment:
+    """One read transaction."""
+
+    def __init__(
+        self,
+        transaction: lmdb.Transaction,
+        errors: Callable[[], AbstractContextManager[None]],
+        on_close: Callable[["LmdbMoment"], None],
+    ) -> None:
+        self._transaction: lmdb.Transaction | None = transaction
+        self._errors = errors
+        self._on_close = on_close
+        self._in_use = threading.Lock()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as a copy, or None."""
+        with self._in_use, self._errors():
+            return cast("bytes | None", self._open().get(key))
+
+    def page(self, start: bytes, stop: bytes, limit: int) -> Page:
+        """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, ascending."""
+        with self._in_use, self._errors():
+            return _page(self._open(), start, stop, limit, reverse=False)
+
+    def close(self) -> None:
+        """End the transaction; waits for a page that is being read."""
+        with self._in_use:
+            if self._transaction is not None:
+                self._transaction.abort()
+                self._transaction = None
+        self._on_close(self)
+
+    def _open(self) -> lmdb.Transaction:
+        if self._transaction is None:
+            raise StorageFailed("the state store was reopened while it was read")
+        return self._transaction
+
+
 class LmdbWriter:
     """One write transaction; it belongs to the thread that began it."""
 
@@ -213,6 +257,20 @@ class LmdbWriter:
             found = cursor.delete()
             removed += 1
         return removed
+
+
+def _page(transaction: lmdb.Transaction, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
+    cursor = transaction.cursor()
+    walk = _downwards(cursor, start, stop) if reverse else _upwards(cursor, start, stop)
+    pairs: list[Pair] = []
+    total = 0
+    for pair in islice(walk, limit):
+        pairs.append(pair)
+        total += len(pair[1])
+        if total >= PAGE_BYTES:
+            break
+    more = len(pairs) == limit or total >= PAGE_BYTES
+    return Page(pairs, pairs[-1][0] if more else None)
 
 
 def _upwards(cursor: lmdb.Cursor, start: bytes, stop: bytes) -> Iterator[Pair]:

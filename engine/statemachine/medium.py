@@ -30,6 +30,25 @@ class Writer(Protocol):
         ...
 
 
+class Moment(Protocol):
+    """The file as it was at one moment, whatever is committed later. Closed by whoever asked for it.
+
+    Its methods may be called from any thread. Once the medium is reopened or closed they raise StorageFailed.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as a copy, or None."""
+        ...
+
+    def page(self, start: bytes, stop: bytes, limit: int) -> Page:
+        """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, ascending."""
+        ...
+
+    def close(self) -> None:
+        """Let the file use the space again that only this moment still needed. Idempotent."""
+        ...
+
+
 class Medium(Protocol):
     """An ordered map of bytes to bytes that outlives the process.
 
@@ -43,6 +62,10 @@ class Medium(Protocol):
 
     def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, read at one moment."""
+        ...
+
+    def moment(self) -> Moment:
+        """The file as it is now. From the loop's thread."""
         ...
 
     def commit(self, work: Callable[[Writer], None]) -> None:

@@ -25,7 +25,7 @@ class MemoryMedium:
         self._check_open()
         return self.contents.get(key)
 
-    def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool) -> Page:
+    def page(self, start: bytes, stop: bytes, limit: int, *, reverse: bool = False) -> Page:
         """At most ``limit`` pairs of ``[start, stop)``."""
         self._check_open()
         cut, bound = self._keys.cut(start, stop, limit, reverse=reverse)
@@ -37,6 +37,11 @@ class MemoryMedium:
             if total >= PAGE_BYTES:
                 return Page(pairs, key)
         return Page(pairs, bound)
+
+    def moment(self) -> "MemoryMedium":
+        """A copy of everything."""
+        self._check_open()
+        return MemoryMedium(dict(self.contents))
 
     def commit(self, work: Callable[[Writer], None]) -> None:
         """Collect the changes that ``work`` makes, then make them visible together."""

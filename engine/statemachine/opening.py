@@ -7,7 +7,7 @@ from ..errors import Corruption, VersionMismatch
 from .applied import Point
 from .grouprecord import NO_DATA, GroupRecord, open_group_record
 from .keys import successor
-from .medium import Medium
+from .medium import Medium, Moment
 from .paging import LAST_PAGE, Pair
 from .records import (
     FORMAT_VERSION,
@@ -97,7 +97,7 @@ def groups_with_records(medium: Medium) -> set[int]:
     return known
 
 
-def read_group_record(medium: Medium, group: int) -> GroupRecord | None:
+def read_group_record(medium: Medium | Moment, group: int) -> GroupRecord | None:
     """What the disk says of a group's data. Raises Corruption."""
     key = record_key(Kind.GROUP, group)
     stored = medium.get(key)
@@ -108,7 +108,7 @@ def _open_record(key: bytes, stored: bytes, group: int) -> GroupRecord:
     return open_group_record(key, unseal(key, stored, group), group)
 
 
-def read_point(medium: Medium, group: int) -> Point | None:
+def read_point(medium: Medium | Moment, group: int) -> Point | None:
     """The applied record on the disk. Raises Corruption."""
     record = read_group_record(medium, group)
     return None if record is None else record.open_point(record_key(Kind.GROUP, group), group)
@@ -119,7 +119,7 @@ def check_tally(medium: Medium, group: int) -> None:
     record = read_group_record(medium, group) or GroupRecord()
     found = Tallying()
     if record.prefix != NO_DATA:
-        for key, stored in _pairs(medium, *prefix_range(record.prefix)):
+        for key, stored in read_pairs(medium, *prefix_range(record.prefix)):
             unseal(key, stored, group)
             found.add(stored)
     if found.result() != record.tally:
@@ -127,7 +127,7 @@ def check_tally(medium: Medium, group: int) -> None:
         raise damaged(record_key(Kind.GROUP, group), group, problem)
 
 
-def read_checkpoint_point(medium: Medium, group: int) -> Point | None:
+def read_checkpoint_point(medium: Medium | Moment, group: int) -> Point | None:
     """The point of the checkpoint on the disk, without its data. Raises Corruption."""
     key, _ = checkpoint_range(group)
     stored = medium.get(key)
@@ -137,7 +137,7 @@ def read_checkpoint_point(medium: Medium, group: int) -> Point | None:
 def read_checkpoint(medium: Medium, group: int) -> tuple[Point, bytes] | None:
     """The checkpoint on the disk. Raises Corruption."""
     start, stop = checkpoint_range(group)
-    pieces = [(key, unseal(key, stored, group)) for key, stored in _pairs(medium, start, stop)]
+    pieces = [(key, unseal(key, stored, group)) for key, stored in read_pairs(medium, start, stop)]
     if not pieces:
         return None
     point, data_bytes = open_checkpoint_head(*pieces[0], group)
@@ -157,10 +157,11 @@ def _numbers(medium: Medium, kind: Kind) -> Iterator[int]:
 
 
 def _records(medium: Medium, kind: Kind) -> Iterator[Pair]:
-    yield from _pairs(medium, *kind_range(kind))
+    yield from read_pairs(medium, *kind_range(kind))
 
 
-def _pairs(medium: Medium, start: bytes, stop: bytes) -> Iterator[Pair]:
+def read_pairs(medium: Medium, start: bytes, stop: bytes) -> Iterator[Pair]:
+    """Every stored pair of ``[start, stop)``, page by page."""
     while True:
         page = medium.page(start, stop, LAST_PAGE, reverse=False)
         yield from page.pairs

@@ -1,7 +1,7 @@
 """The state store of a node over any medium: layers, records and the order of flushes."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ..errors import Corruption
@@ -17,8 +17,13 @@ from .opening import (
     read_checkpoint_point,
     read_dead_prefixes,
     read_head,
+    read_pairs,
     read_point,
 )
+from .paging import Pair
+from .records import PREFIX, prefix_range, unseal
+from .staged import StagedData
+from .view import StateView
 
 #: Keys of spent tables that are freed at once: in some 0.3 ms.
 TIDY_KEYS: Final = 4096
@@ -31,9 +36,10 @@ class OverlayStore:
         head = read_head(medium)
         self.medium = medium
         self.pending_bytes = 0
-        self._next_prefix = head.next_prefix
         self._sequence = head.sequence  # of the last flush that was reported done
         self._dead = read_dead_prefixes(medium)
+        # What was only staged is noted as dead before any head counts its prefix.
+        self._next_prefix = max([head.next_prefix, *(prefix + 1 for prefix in self._dead)])
         self._spaces: dict[int, Keyspace] = {}
         self._memory: dict[int, MemoryGroup] = {}
         self._changed: dict[int, Keyspace] = {}  # groups with an active layer
@@ -121,7 +127,10 @@ class OverlayStore:
 
     def discard(self, group: int) -> None:
         """Take back everything written to the group since the last freeze, its applied record included."""
-        self.group(group).active = None
+        space = self.group(group)
+        if space.active is not None and space.active.adopts is not None:
+            self.abandon(space.active.prefix)
+        space.active = None
         self._changed.pop(group, None)
         self._marked.pop(group, None)
 
@@ -177,6 +186,41 @@ class OverlayStore:
             for _ in range(min(TIDY_KEYS, len(entries))):
                 entries.popitem()
 
+    def view(self, group: int) -> StateView:
+        """What the disk holds of the group now, as long as it is looked at."""
+        moment = self.medium.moment()
+        try:
+            return StateView(moment, group)
+        except BaseException:
+            moment.close()
+            raise
+
+    def stage(self) -> StagedData:
+        """A place for data that is no group's yet."""
+        return StagedData(self.medium, self.allocate_prefix())
+
+    def staged(self, data: StagedData) -> Iterator[Pair]:
+        """What has been staged, in order."""
+        start, stop = prefix_range(data.prefix)
+        for key, stored in read_pairs(self.medium, start, stop):
+            yield key[PREFIX.size :], unseal(key, stored, None)
+
+    def take_over(self, group: int, data: StagedData) -> None:
+        """Replace the group's data by what was staged; the flush that follows makes it so."""
+        if data.empty:
+            self.group(group).clear()
+        else:
+            self.group(group).adopt(data.prefix, data.tally)
+
+    def abandon(self, prefix: int) -> None:
+        """What lies under a prefix belongs to nobody: following flushes remove it."""
+        self._dead.append(prefix)
+
+    @property
+    def abandoned(self) -> int:
+        """How many prefixes hold data that belongs to nobody and is still to be removed."""
+        return len(self._dead)
+
     def durable_applied(self, group: int) -> int:
         """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""
         index = self._durable.get(group)
@@ -187,6 +231,11 @@ class OverlayStore:
                 return 0
             index = self._durable[group] = 0 if point is None else point.applied.index
         return index
+
+    def durable_point(self, group: int) -> Applied | None:
+        """Where in the log the state on the disk stands. Raises Corruption."""
+        point = read_point(self.medium, group) or read_checkpoint_point(self.medium, group)
+        return None if point is None else point.applied
 
     def reopen(self) -> None:
         """Open the file anew after a failed ``write``; what is unflushed stays."""

@@ -1,15 +1,15 @@
 """What the engine asks of a state machine."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 
 class StateMachine(Protocol):
     """Deterministic: replicas that applied the same commands are equal and answered equally.
 
     ``durable`` says that the machine keeps its state in a store which is flushed together with the applied
-    record. A machine that is not durable is brought back from its last checkpoint (:meth:`snapshot`) and the
-    log behind it.
+    record: it is a :class:`StoredMachine`. Any other is a :class:`VolatileMachine`, which is brought back
+    from its last checkpoint and the log behind it.
     """
 
     @property
@@ -25,18 +25,40 @@ class StateMachine(Protocol):
         """
         ...
 
-    def snapshot(self) -> bytes:
-        """The whole state, in a form that :meth:`restore` of any replica takes.
+    def metadata(self) -> bytes:
+        """What must stand in the applied record to open the machine again (bounds, epoch); short."""
+        ...
 
-        A durable machine reads it from its store: after a command that raised, the store has taken back what
-        the machine wrote, and what is there is the last state that a point of the log has.
+
+class StoredMachine(StateMachine, Protocol):
+    """A machine whose whole state is its key space in the state store, and its metadata."""
+
+    def reload(self, metadata: bytes) -> None:
+        """Go on from what is in the store now: the state of another replica, which had this metadata.
+
+        Raises:
+            Corruption: it is not what a replica of this group can have.
         """
+        ...
+
+
+class VolatileMachine(StateMachine, Protocol):
+    """A machine whose state is in memory only."""
+
+    def snapshot(self) -> bytes:
+        """The whole state, in a form that :meth:`restore` of any replica takes."""
         ...
 
     def restore(self, data: bytes) -> None:
         """Replace the whole state. Raises, and leaves the state as it was, if ``data`` is damaged."""
         ...
 
-    def metadata(self) -> bytes:
-        """What must stand in the applied record to open the machine again (bounds, epoch); short."""
-        ...
+
+def stored(machine: StateMachine) -> StoredMachine | None:
+    """The machine, if its state is in the store."""
+    return cast("StoredMachine", machine) if machine.durable else None
+
+
+def volatile(machine: StateMachine) -> VolatileMachine | None:
+    """The machine, if its state is in memory only."""
+    return None if machine.durable else cast("VolatileMachine", machine)

@@ -14,8 +14,10 @@ from typing import Protocol
 from .applied import Applied
 from .flush import Flush
 from .paging import Pair
+from .staged import StagedData
+from .view import StateView
 
-__all__ = ["Applied", "Flush", "OrderedStore", "Pair", "StateStore"]
+__all__ = ["Applied", "Flush", "OrderedStore", "Pair", "StagedData", "StateStore", "StateView"]
 
 
 class OrderedStore(Protocol):
@@ -146,6 +148,44 @@ class StateStore(Protocol):
 
         0 if there is none, or if what says so is damaged: whatever the log has is needed then.
         """
+        ...
+
+    def durable_point(self, group: int) -> Applied | None:
+        """The applied record that is on the disk (of the checkpoint if there is no other), None if none.
+
+        Raises Corruption if it is damaged.
+        """
+        ...
+
+    def view(self, group: int) -> StateView:
+        """What the disk holds of the group now, to be read piece by piece and then closed.
+
+        Raises Corruption if its record is damaged.
+        """
+        ...
+
+    def stage(self) -> StagedData:
+        """A place for the data of a snapshot that is coming in; to be adopted or abandoned in the end."""
+        ...
+
+    def staged(self, data: StagedData) -> Iterator[Pair]:
+        """What has been staged, in order. Raises Corruption."""
+        ...
+
+    def take_over(self, group: int, data: StagedData) -> None:
+        """Replace the data of a group, at once, by what was staged. The applied record must be set anew.
+
+        It counts with the next flush, which also gives up the data that the group had.
+        """
+        ...
+
+    def abandon(self, prefix: int) -> None:
+        """Data under a prefix that was staged belongs to nobody: following flushes remove it."""
+        ...
+
+    @property
+    def abandoned(self) -> int:
+        """How many prefixes hold data that belongs to nobody and is still to be removed."""
         ...
 
     def reopen(self) -> None:

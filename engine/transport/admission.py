@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container
 
 from ..errors import Error
-from .hello import Hello, HelloKind, check
+from .hello import Hello, check
 from .port import Handler
 from .roster import Roster
 
@@ -27,6 +27,13 @@ class Admission:
 
     def peer(self, theirs: Hello, expected: Container[int]) -> Error | None:
         """Admit a peer and remember it, or return the reason to refuse it."""
+        error = self.stream(theirs, expected)
+        if error is None:
+            self._roster.enrol(theirs)
+        return error
+
+    def stream(self, theirs: Hello, expected: Container[int]) -> Error | None:
+        """Admit a node for a snapshot, or return the reason to refuse it. It replaces nobody."""
         error = check(self.own(), theirs, expected) or self._roster.duel(theirs)
         if error is not None:
             return error
@@ -34,10 +41,9 @@ class Admission:
             self._handler.admit(theirs)
         except Error as refusal:
             return refusal
-        self._roster.enrol(theirs)
         return None
 
     def client(self, theirs: Hello) -> Error | None:
         """Admit a client, or return the reason to refuse it."""
-        assert theirs.kind is not HelloKind.PEER
+        assert not theirs.is_node
         return check(self.own(), theirs)

@@ -38,6 +38,13 @@ class Desk(Protocol):
     def peer_admitted(self, connection: Connection, hello: Hello) -> None:
         """Both sides have agreed, as far as this side can know."""
 
+    def may_send_snapshot(self, node: int) -> Error | None:
+        """Why no further connection for a snapshot can be had from this node, or None."""
+        ...
+
+    def stream_admitted(self, connection: Connection, hello: Hello) -> None:
+        """A node may send a snapshot."""
+
     def client_admitted(self, connection: Connection, hello: Hello) -> None:
         """A client may send requests."""
 
@@ -48,9 +55,10 @@ class Desk(Protocol):
 class InboundGreeting:
     """The listener's side."""
 
-    def __init__(self, desk: Desk, callers: frozenset[int]) -> None:
+    def __init__(self, desk: Desk, callers: frozenset[int], peers: frozenset[int]) -> None:
         self._desk = desk
         self._callers = callers
+        self._peers = peers
         self._reported = False
 
     def opened(self, connection: Connection, /) -> None:
@@ -71,6 +79,8 @@ class InboundGreeting:
             return
         if hello.kind is HelloKind.PEER:
             self._greet_peer(connection, hello)
+        elif hello.kind is HelloKind.SNAPSHOT:
+            self._greet_sender(connection, hello)
         else:
             self._greet_client(connection, hello)
 
@@ -87,6 +97,15 @@ class InboundGreeting:
             return
         _send_hello(self._desk, connection)
         self._desk.peer_admitted(connection, hello)
+
+    def _greet_sender(self, connection: Connection, hello: Hello) -> None:
+        desk = self._desk
+        error = desk.admission.stream(hello, self._peers) or desk.may_send_snapshot(hello.node_id)
+        if error is not None:
+            self._refuse(connection, error)
+            return
+        _send_hello(desk, connection)
+        desk.stream_admitted(connection, hello)
 
     def _greet_client(self, connection: Connection, hello: Hello) -> None:
         error = self._desk.admission.client(hello) or self._desk.may_serve()

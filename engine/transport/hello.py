@@ -30,6 +30,8 @@ class HelloKind(IntEnum):
     PEER = 0
     CLIENT = 1
     ADMIN = 2
+    SNAPSHOT = 3
+    """A node that has a snapshot for another one, beside the connection that the two have as peers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Hello:
     """Random per process: tells two processes on copies of one data directory apart."""
     features: int = 0
     """Bit set of optional abilities (u64)."""
+
+    @property
+    def is_node(self) -> bool:
+        """Whether a node speaks, not a client."""
+        return self.kind in {HelloKind.PEER, HelloKind.SNAPSHOT}
 
     def __post_init__(self) -> None:
         problem = _shape_problem(self)
@@ -104,7 +111,7 @@ def _unpack_array(payload: bytes) -> list[Any]:
 def _shape_problem(hello: Hello) -> str | None:
     """Why the fields cannot be those of a hello, or None. Types are checked too: they come off the wire."""
     problem = _number_problem(hello) or _bytes_problem(hello)
-    if problem is None and hello.kind is HelloKind.PEER:
+    if problem is None and hello.is_node:
         complete = hello.node_id and hello.store_uuid and hello.incarnation
         return None if complete else "a peer names its node, store and incarnation"
     return problem
@@ -156,11 +163,11 @@ def _cluster_problem(own: Hello, theirs: Hello) -> str | None:
     if own.cluster_uuid is not None and theirs.cluster_uuid is not None:
         return None if own.cluster_uuid == theirs.cluster_uuid else "they belong to different clusters"
     # A client may come without a digest; among peers an empty digest is one that differs.
-    if own.kind is theirs.kind or (own.bootstrap_digest and theirs.bootstrap_digest):
+    if (own.is_node and theirs.is_node) or (own.bootstrap_digest and theirs.bootstrap_digest):
         same = own.bootstrap_digest == theirs.bootstrap_digest
         return None if same else "they were started with another cluster name or other nodes"
     return None
 
 
 def _name(hello: Hello) -> str:
-    return f"node {hello.node_id}" if hello.kind is HelloKind.PEER else f"a {hello.kind.name.lower()}"
+    return f"node {hello.node_id}" if hello.is_node else f"a {hello.kind.name.lower()}"

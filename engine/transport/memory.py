@@ -15,7 +15,7 @@ from ..errors import ClusterMismatch, Error, InvalidArgument
 from .admission import Admission
 from .framing import BadStream, FrameReader
 from .hello import Hello, decode_hello, encode_hello
-from .kinds import MIB, PEER_LIMITS, FrameKind
+from .kinds import MIB, PEER_LIMITS, RECEIVER_LIMITS, SENDER_LIMITS, FrameKind, Limits
 from .port import Handler
 from .refusal import decode_refusal, encode_refusal
 from .sendqueue import SendQueue
@@ -118,6 +118,19 @@ class MemoryNetwork:
         listener.link(answer, hello)
         dialer.link(call, reply)
 
+    def open_stream(self, source: "MemoryTransport", node: int, first: bytes) -> "MemoryStream":
+        """Join two nodes for a snapshot; their hellos have been judged when they were linked."""
+        target = self._nodes.get(node)
+        stream = MemoryStream(source, node, RECEIVER_LIMITS, self)
+        if target is None or not source.is_linked(node):
+            asyncio.get_running_loop().call_soon(stream.abort)
+            return stream
+        other = MemoryStream(target, source.node_id, SENDER_LIMITS, self)
+        stream.join(other)
+        other.join(stream)
+        stream.send(first)
+        return stream
+
     def new_queue(self) -> SendQueue:
         """The queue of one direction."""
         return SendQueue(self._queue_bytes)
@@ -174,6 +187,85 @@ class Pipe:
                 self.target.receive(self.source.node_id, kind, payload)
 
 
+class MemoryStream:
+    """One end of a snapshot's connection: what the other end sends waits here, in a bounded queue."""
+
+    def __init__(self, owner: "MemoryTransport", node: int, limits: Limits, network: MemoryNetwork) -> None:
+        self.node = node
+        self._owner = owner
+        self._network = network
+        self._reader = FrameReader()
+        self._reader.admit(limits)
+        self._queue = network.new_queue()
+        self._other: MemoryStream | None = None
+        self._due = False
+        self._ended = False
+        owner.stream_opened(self)
+
+    def join(self, other: "MemoryStream") -> None:
+        """There is another end."""
+        self._other = other
+
+    def send(self, frame: bytes) -> bool:
+        """See :class:`~.port.SnapshotStream`, here and below."""
+        return self._other is not None and not self._ended and self._other.offer(frame)
+
+    def close(self, error: Error | None = None) -> None:
+        """The other end hears of it behind what was sent."""
+        if error is not None:
+            self.send(seal(FrameKind.REFUSED, encode_refusal(error)))
+        self.end()
+        if self._other is not None:
+            asyncio.get_running_loop().call_soon(self._other.end_when_read)
+
+    def abort(self) -> None:
+        """Both ends are gone at once."""
+        self.end()
+        if self._other is not None:
+            self._other.end()
+
+    def offer(self, frame: bytes) -> bool:
+        """A frame of the other end; ``False`` if the queue is full."""
+        if self._ended or not self._queue.offer(frame, False, 0):
+            return False
+        self._schedule()
+        return True
+
+    def end(self) -> None:
+        """No frame comes or leaves any more."""
+        if not self._ended:
+            self._ended = True
+            asyncio.get_running_loop().call_soon(self._owner.stream_ended, self)
+
+    def end_when_read(self) -> None:
+        """The other end has closed; what it sent before still counts."""
+        if self._queue.waiting:
+            asyncio.get_running_loop().call_soon(self.end_when_read)
+        else:
+            self.end()
+
+    def _schedule(self) -> None:
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        self._due = False
+        chunk = self._queue.take()
+        if self._queue.waiting:
+            self._schedule()
+        if self._ended or self._network.is_muted(self.node, self._owner.node_id):
+            return
+        try:
+            frames = self._reader.feed(chunk)
+        except BadStream as error:
+            self.close(error)
+            return
+        for kind, payload in frames:
+            if kind is not FrameKind.REFUSED:
+                self._owner.stream_received(self, kind, payload)
+
+
 class MemoryTransport:
     """A :class:`~.port.Transport` on a :class:`MemoryNetwork`; made by ``join``."""
 
@@ -182,6 +274,7 @@ class MemoryTransport:
         self._network = network
         self._hello_source = hello_source
         self._links: dict[int, Pipe] = {}
+        self._streams: dict[MemoryStream, None] = {}
         self._handler: Handler  # and self._admission: from start() on
         self._admission: Admission
 
@@ -197,6 +290,10 @@ class MemoryTransport:
         """See :class:`~.port.Transport`."""
         link = self._links.get(node)
         return link is not None and link.send(frame, urgent)
+
+    def open_stream(self, node: int, first: bytes) -> "MemoryStream":
+        """See :class:`~.port.Transport`."""
+        return self._network.open_stream(self, node, first)
 
     def connected(self) -> list[int]:
         """See :class:`~.port.Transport`."""
@@ -235,8 +332,23 @@ class MemoryTransport:
         self._links[hello.node_id] = outgoing
         self._handler.peer_connected(hello.node_id, hello)
 
+    def stream_opened(self, stream: "MemoryStream") -> None:
+        """One end of a snapshot's connection is here."""
+        self._streams[stream] = None
+
+    def stream_ended(self, stream: "MemoryStream") -> None:
+        """It is no more."""
+        self._streams.pop(stream, None)
+        self._handler.stream_lost(stream)
+
+    def stream_received(self, stream: "MemoryStream", kind: FrameKind, payload: bytes) -> None:
+        """Pass a frame on."""
+        self._handler.stream_received(stream, kind, payload)
+
     def unlink(self, node: int) -> None:
         """The link is gone, with all that was queued; the handler is told if there was one."""
+        for stream in [one for one in self._streams if one.node == node]:
+            stream.abort()
         outgoing = self._links.pop(node, None)
         if outgoing is not None:
             outgoing.broken = True

@@ -27,6 +27,23 @@ class ClientSession(Protocol):
         """Close the connection once what is queued has been sent; ``client_lost`` follows."""
 
 
+class SnapshotStream(Protocol):
+    """A connection that carries one snapshot, at either end; compared by identity."""
+
+    node: int
+    """The node at the other end."""
+
+    def send(self, frame: bytes) -> bool:
+        """Queue a whole sealed frame. ``False``: the connection is gone or closing, or its queue is full."""
+        ...
+
+    def close(self, error: Error | None = None) -> None:
+        """Close once what is queued has been sent; the other side is told the error. Idempotent."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
 class Handler(Protocol):
     """What a transport calls back."""
 
@@ -53,6 +70,12 @@ class Handler(Protocol):
         It is not called when that peer was refused as ``replaced``: this node is not what is wrong.
         """
 
+    def stream_received(self, stream: SnapshotStream, kind: FrameKind, payload: bytes) -> None:
+        """A frame of a snapshot's connection; a stream that this node did not open begins with one."""
+
+    def stream_lost(self, stream: SnapshotStream) -> None:
+        """A snapshot's connection is gone, or never came about; comes once."""
+
     def client_frame(self, session: ClientSession, kind: FrameKind, payload: bytes) -> None:
         """A request of a client."""
 
@@ -78,6 +101,13 @@ class Transport(Protocol):
         """Queue a whole sealed frame; urgent ones go before those that are not.
 
         ``False``: dropped, because the peer is not connected or its queue is full. The caller tells Raft.
+        """
+        ...
+
+    def open_stream(self, node: int, first: bytes) -> SnapshotStream:
+        """Begin to connect to a node for a snapshot; ``first`` is sent as soon as both sides agree.
+
+        However it ends, ``stream_lost`` follows, and never from inside this call.
         """
         ...
 

@@ -16,6 +16,7 @@ from .hello import Hello
 from .kinds import MIB, FrameKind
 from .links import PeerLink, Session
 from .port import Handler
+from .streams import InboundStream, OutboundStream
 
 _PING = seal(FrameKind.PING, b"")
 
@@ -28,6 +29,8 @@ class TcpOptions:
     """What may wait to be sent to one peer."""
     client_queue_bytes: int = 16 * MIB
     """What may wait to be sent to one client before it is cut off."""
+    snapshots_per_peer: int = 16
+    """Connections that one peer may have open to send snapshots: they wait here for a slot."""
     connections: int = 1024
     """Open at the same time, in both directions; as many as there are peers are kept free of clients."""
     hello_s: float = 5.0
@@ -68,8 +71,7 @@ class TcpTransport:
         self.node_id = node_id
         self._listen = None if listen is None else parse_address(listen)
         self._peers = {node: parse_address(text) for node, text in sorted(peers.items()) if node != node_id}
-        dialed = [address for node, address in self._peers.items() if node < node_id]
-        for address in [*dialed, *([self._listen] if self._listen else [])]:
+        for address in [*self._peers.values(), *([self._listen] if self._listen else [])]:
             require_loopback(address, insecure=insecure)
         self._hello_source = hello_source
         self._random = random or random_module.Random()
@@ -82,6 +84,9 @@ class TcpTransport:
         """In the order of their making, as they are closed: the same run takes the same course."""
         self._links: dict[int, PeerLink] = {}
         self._sessions: set[Session] = set()
+        self._inbound: dict[InboundStream, None] = {}
+        self._dials: dict[asyncio.Task[None], None] = {}
+        """Of snapshots on their way out, in the order of their making."""
         self._closing = False
 
     def check_listen(self) -> None:
@@ -116,6 +121,22 @@ class TcpTransport:
         link = self._links.get(node)
         return link is not None and link.connection.send(frame, urgent=urgent)
 
+    def open_stream(self, node: int, first: bytes) -> OutboundStream:
+        """See :class:`~.port.Transport`."""
+        stream = OutboundStream(self, node, self._handler, first)
+        loop = asyncio.get_running_loop()
+        address = self._peers.get(node)
+        if address is None or self._closing:
+            loop.call_soon(self._handler.stream_lost, stream)
+            return stream
+        task = loop.create_task(
+            stream.dial(address, self._connection), name=f"multiraft-snapshot-{self.node_id}-{node}"
+        )
+        self._dials[task] = None
+        task.add_done_callback(_report_crash)
+        task.add_done_callback(self._dials.pop)
+        return stream
+
     def connected(self) -> list[int]:
         """See :class:`~.port.Transport`."""
         return sorted(node for node, link in self._links.items() if not link.connection.closing)
@@ -133,9 +154,10 @@ class TcpTransport:
             self._round.cancel()
         if self._server is not None:
             self._server.close()
-        for task in self._dialers:
+        leaving_tasks = [*self._dialers, *self._dials]
+        for task in leaving_tasks:
             task.cancel()
-        await asyncio.gather(*self._dialers, return_exceptions=True)
+        await asyncio.gather(*leaving_tasks, return_exceptions=True)
         while self._connections:  # each ends within a second
             leaving = list(self._connections)
             for connection in leaving:
@@ -183,6 +205,17 @@ class TcpTransport:
         )
         self._handler.peer_connected(hello.node_id, hello)
 
+    def may_send_snapshot(self, node: int) -> Error | None:
+        """See :class:`~.greeting.Desk`."""
+        if sum(stream.node == node for stream in self._inbound) < self._options.snapshots_per_peer:
+            return None
+        return Overloaded(f"node {node} has too many snapshots for node {self.node_id}", retry_after=1.0)
+
+    def stream_admitted(self, connection: Connection, hello: Hello) -> None:
+        """See :class:`~.greeting.Desk`."""
+        stream = InboundStream(connection, hello.node_id, self._handler, self._stream_lost)
+        self._inbound[stream] = None
+
     def client_admitted(self, connection: Connection, hello: Hello) -> None:
         """See :class:`~.greeting.Desk`."""
         self._sessions.add(
@@ -196,11 +229,12 @@ class TcpTransport:
     # -- inner -------------------------------------------------------------------------------------
 
     async def _bind(self, address: Address) -> asyncio.Server:
-        callers = frozenset(node for node in self._peers if node > self.node_id)
+        peers = frozenset(self._peers)
+        callers = frozenset(node for node in peers if node > self.node_id)
         loop = asyncio.get_running_loop()
         try:
             return await loop.create_server(
-                lambda: self._connection(InboundGreeting(self, callers)), address.host, address.port
+                lambda: self._connection(InboundGreeting(self, callers, peers)), address.host, address.port
             )
         except OSError as error:
             raise listen_error(error, address) from error
@@ -213,6 +247,10 @@ class TcpTransport:
         if self._links.get(link.node) is link:
             del self._links[link.node]
             self._handler.peer_lost(link.node)
+
+    def _stream_lost(self, stream: InboundStream, connection: Connection) -> None:
+        self.forget(connection)
+        self._inbound.pop(stream, None)
 
     def _session_lost(self, session: Session) -> None:
         self.forget(session.connection)

@@ -20,7 +20,7 @@
 
 #define MR_FRAME_HEADER 24
 #define MR_FRAME_VERSION 1
-#define MR_FRAME_PAYLOAD_MAX 67239936
+#define MR_FRAME_PAYLOAD_MAX 5242880
 
 /* What stands in the header of a frame. */
 struct mr_frame {

@@ -12,7 +12,7 @@ from multiraft.native.frames import HEADER_SIZE, open_header
 
 # TCP neither repeats nor reorders, and the request protocol between nodes relies on it: a request that came
 # twice would be carried out twice. What consensus sends must bear both.
-REPEATABLE = frozenset({FrameKind.MESSAGES, FrameKind.SNAPSHOT, FrameKind.REPLY, FrameKind.PING})
+REPEATABLE = frozenset({FrameKind.MESSAGES, FrameKind.CHUNK, FrameKind.REPLY, FrameKind.PING})
 
 
 class Frame(NamedTuple):
@@ -136,7 +136,7 @@ class Fates:
             tally.repeated += 1
             copies = 2
         tally.passed += 1
-        tally.snapshots += frame.kind == FrameKind.SNAPSHOT
+        tally.snapshots += frame.kind == FrameKind.DONE
         return [Delivery(self._arrival(weather, frame, now), data, damaged) for _ in range(copies)]
 
     def _arrival(self, weather: Weather, frame: Frame, now: float) -> float:

@@ -14,6 +14,7 @@ from multiraft.engine.node import Node
 from multiraft.engine.outbox import OutFrame
 from multiraft.engine.pending import Answer, Proposal, Read
 from multiraft.engine.replica import Replica
+from multiraft.engine.snapshots.work import Work, Worked
 from multiraft.engine.statemachine.commands import encode_put, envelope
 from multiraft.engine.statemachine.kv import KVMachine
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
@@ -22,6 +23,8 @@ from multiraft.engine.turn import Effects, Inputs
 from multiraft.engine.wire import Received, read_frame
 from multiraft.native.frames import HEADER_SIZE
 from multiraft.raft.state import ConfState
+
+from .streams import Streams
 
 TICK = 0.1
 CONFIG = EngineConfig(tick_ms=100, beat_ms=200, election_timeout_ms=500, flush_ms=300)
@@ -72,6 +75,9 @@ class Host:
         self.unwritten: list = []
         """Batches handed over and not durable."""
         self.unflushed: list = []
+        """Flushes, and what else is to be written to the state store, in order."""
+        self.unread: list[Work] = []
+        """What is to be read from it for snapshots."""
         self.answers: list[Answer] = []
         self.hang_ups: list = []
         self.node = Node(node_id, nodes.config, log, state, self._machine, nodes.seed, nodes.now)
@@ -88,6 +94,7 @@ class Host:
             self.unwritten.append(effects.batch)
         if effects.flush is not None:
             self.unflushed.append(effects.flush)
+        self.nodes.streams.carry_out(self, effects.streams)
         self.answers += effects.answers
         self.hang_ups += effects.hang_up
         self.nodes.wire += [(self.node_id, frame) for frame in effects.frames]
@@ -101,11 +108,26 @@ class Host:
             self.log.commit(batch)
             self.inputs.durable.append(batch)
 
-    def flush(self) -> None:
-        for flush in self.unflushed:
-            self.state.write(flush)
-            self.inputs.flushed.append(flush)
-        self.unflushed.clear()
+    def flush(self, most: int | None = None) -> None:
+        """The state store's thread does its work, or the oldest pieces of it only."""
+        ready = self.unflushed[:most]
+        del self.unflushed[: len(ready)]
+        for one in ready:
+            if isinstance(one, Work):
+                self.inputs.worked.append(carried_out(one))
+            else:
+                self.state.write(one)
+                self.inputs.flushed.append(one)
+
+    def flush_staged(self) -> None:
+        """It writes the chunks of snapshots, until it comes to a flush."""
+        while self.unflushed and isinstance(self.unflushed[0], Work):
+            self.flush(1)
+
+    def read_state(self) -> None:
+        """So does the thread that reads for snapshots."""
+        ready, self.unread = self.unread, []
+        self.inputs.worked += [carried_out(one) for one in ready]
 
     def replica(self, group: int) -> Replica:
         return self.node.replicas.running[group]
@@ -130,6 +152,7 @@ class Host:
     def crash(self) -> "Host":
         """What comes back after a crash: only what was durable."""
         reborn = type(self)(self.nodes, self.node_id, self.log.crash(), self.state.crash())
+        self.nodes.streams.crashed(self)
         self.nodes.wire = [
             (source, frame) for source, frame in self.nodes.wire if self.node_id not in {source, frame.node}
         ]
@@ -137,6 +160,14 @@ class Host:
             if other is not reborn:
                 other.inputs.peers_lost.append(self.node_id)
         return reborn
+
+
+def carried_out(work: Work) -> Worked:
+    """What becomes of a piece of work."""
+    try:
+        return Worked(work.token, work.call())
+    except Exception as error:  # noqa: BLE001 - the node is told, whatever it is
+        return Worked(work.token, None, error)
 
 
 class Ticket:
@@ -159,6 +190,7 @@ class Nodes:
         self.wire: list[tuple[int, OutFrame]] = []
         self.cut: set[int] = set()
         """Nodes that nothing reaches and that reach nobody."""
+        self.streams = Streams(self)
         self.hosts: dict[int, Host] = {}
         for node in range(1, count + 1):
             self.add_host(node)
@@ -184,15 +216,20 @@ class Nodes:
             order = birth(group, node, len(self.hosts), designated)
             self.hosts[node].node.replicas.create([order])
 
-    def deliver(self, keep: Callable[[int, Received], bool] = lambda _node, _received: True) -> int:
-        """Hand over what is on the wire; ``keep(target, received)`` may lose whole frames."""
+    def deliver(
+        self,
+        keep: Callable[[int, Received], bool] = lambda _node, _received: True,
+        *,
+        streams: bool = True,
+    ) -> int:
+        """Hand over what is on the wire; ``keep(target, received)`` may lose whole frames of messages."""
         wire, self.wire = self.wire, []
         for source, frame in wire:
             if source in self.cut or frame.node in self.cut:
                 continue
             if all(keep(frame.node, received) for received in messages(frame)):
                 self.hosts[frame.node].inputs.frames.append((source, frame.data[HEADER_SIZE:]))
-        return len(wire)
+        return len(wire) + (self.streams.deliver() if streams else 0)
 
     def settle(self, rounds: int = 60) -> None:
         """Turns, disks and messages until nothing happens any more; no time passes."""
@@ -203,6 +240,7 @@ class Nodes:
                 busy |= effects.again or bool(host.unwritten) or bool(effects.frames)
                 host.write()
                 host.flush()
+                host.read_state()
                 busy |= bool(host.inputs)
             busy |= bool(self.deliver())
             if not busy:

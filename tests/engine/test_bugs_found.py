@@ -24,7 +24,7 @@ from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.progress import ProgressState
 from multiraft.raft.state import HardState
 
-from .harness import CONFIG, Host, Machine, Nodes, Ticket, put, sent
+from .harness import CONFIG, Host, Machine, Nodes, Ticket, put
 
 GROUP = 5
 SHORT_LOG = replace(CONFIG, log_keep_entries=10, snapshot_ms=5000)
@@ -102,94 +102,6 @@ def test_a_machine_that_raised_sends_nothing_of_what_it_was_doing(kind: str):
     assert nodes[3].machine(GROUP).get(b"020") == b"x"
     assert nodes[3].machine(GROUP).get(b"a") is None
     assert progress(nodes, 3).state is ProgressState.REPLICATE
-
-
-# -- snapshots on their way ------------------------------------------------------------------------------
-
-
-def lose_snapshot(nodes: Nodes) -> None:
-    """The first snapshot to node 3 gets lost, and nobody says so."""
-    nodes.cut.clear()
-    for _ in range(40):
-        nodes.now += 0.1
-        for host in nodes.hosts.values():
-            host.turn()
-            host.write()
-            host.flush()
-        if any(one.message.type is MsgType.SNAP for one in sent(nodes, 1)):
-            nodes.wire = []
-            break
-        nodes.deliver()
-    assert progress(nodes, 3).state is ProgressState.SNAPSHOT
-
-
-def test_a_snapshot_lost_without_a_word_is_sent_again():
-    nodes = lagging()
-    lose_snapshot(nodes)
-    nodes.pass_time(6)
-    assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
-
-
-def test_a_snapshot_for_a_group_not_known_yet_is_sent_again():
-    """Its receiver lets it wait, gives it up, and says so: the leader need not find out by itself."""
-    config = replace(SHORT_LOG, snapshot_ms=10**6, parked_ms=500)
-    nodes = Nodes(config=config)
-    nodes.create(GROUP, nodes=[1, 2])
-    for host in (nodes[1], nodes[2]):
-        host.node.directory_index = 2
-    nodes.settle()
-    for number in range(40):
-        nodes[1].propose(GROUP, put(b"%03d" % number, b"x"), token=number)
-        nodes.settle()
-    nodes.pass_time(2)
-    nodes[1].propose(GROUP, put(b"last", b"x"))
-    nodes.settle()
-    nodes[1].replica(GROUP).raw.raft.tracker.progress[13].recent_active = True
-    nodes[1].replica(GROUP).raw.raft.tracker.progress[13].become_snapshot(20)
-    nodes.pass_time(1)
-    assert progress(nodes, 3).state is ProgressState.PROBE
-    nodes.create(GROUP, nodes=[3])
-    nodes[3].node.directory_index = 2
-    nodes.pass_time(2)
-    assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
-
-
-def test_the_log_behind_a_snapshot_under_way_is_kept():
-    """Were it cut, the follower would need the next snapshot as soon as it has installed this one."""
-    nodes = lagging()
-    nodes.cut.clear()
-    snapshots, written = 0, 40
-    for _ in range(60):
-        nodes.now += 0.1
-        for node, host in nodes.hosts.items():
-            host.turn()
-            host.write()
-            if node != 3 or written > 100:
-                host.flush()
-        if snapshots and written <= 100:  # node 3 has it and cannot flush: the leader writes on, and cuts
-            nodes[1].propose(
-                GROUP, *(put(b"%03d" % (written + more), b"x") for more in range(5)), token=written
-            )
-            written += 5
-        snapshots += sum(one.message.type is MsgType.SNAP for one in sent(nodes, 1))
-        nodes.deliver()
-    nodes.pass_time(0.5)
-    assert written > 100
-    assert snapshots == 1
-    assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
-    nodes.pass_time(1)
-    nodes[1].propose(GROUP, *(put(b"%03d" % number, b"y") for number in range(30)), token="more")
-    nodes.pass_time(1)
-    assert nodes[1].replica(GROUP).raw.raft.log.first_index() > 80, "once it has arrived, the log is cut"
-
-
-@pytest.mark.parametrize("node", [1, 2, 3])
-def test_nothing_is_remembered_of_snapshots_that_arrived(node: int):
-    nodes = lagging()
-    nodes.cut.clear()
-    nodes.pass_time(6)
-    assert nodes[3].machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
-    assert nodes[node].node._delivery._snapshots_sent == {}
 
 
 # -- one group's trouble stays its own -------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Silent:
 
 async def ask(fails: bool) -> tuple[list[object], Host, Silent]:
     silent = Silent()
-    host = Host(OddNode(fails), silent, silent, silent, silent, silent)
+    host = Host(OddNode(fails), silent, silent, silent, silent, silent, silent)
     asked = [host.propose(5, [b"x"]), host.read(5, lambda machine: None)]
     await asyncio.sleep(0)  # the first turn takes them
     asked += [host.propose(5, [b"y"]), host.read(5, lambda machine: None)]
@@ -112,7 +112,7 @@ def test_a_clean_stop_does_not_pass_over_a_flush_that_failed():
 
     async def story():
         silent, node = Silent(), Stopping(fails=False)
-        host, state = Host(node, silent, silent, silent, silent, silent), node.state
+        host, state = Host(node, silent, silent, silent, silent, silent, silent), node.state
         state.group(5).put(b"first", b"1")
         state.set_applied(5, Applied(2, 1, ConfState((11,))))
         flush = state.freeze()

@@ -8,7 +8,6 @@ from multiraft.native.frames import HEADER_SIZE, open_header
 from multiraft.raft.entry import Entry
 from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.ready import CommitNotice
-from multiraft.raft.state import ConfState, Snapshot
 
 
 def append(first: int, *payloads: bytes) -> Message:
@@ -28,7 +27,7 @@ def frames_of(*messages: tuple[int, Message]):
 def read(frame):
     kind, length, _ = open_header(frame.data)
     assert length == len(frame.data) - HEADER_SIZE <= PEER_LIMITS[FrameKind(kind)]
-    directory_index, rows = read_frame(frame.data[HEADER_SIZE:], kind)
+    directory_index, rows = read_frame(frame.data[HEADER_SIZE:])
     assert directory_index == 7
     return list(rows)
 
@@ -52,18 +51,6 @@ def test_frames_are_cut_at_a_mebibyte_and_a_larger_entry_goes_alone():
     frames = frames_of(*((number + 2, append(5, b"x" * size)) for number, size in enumerate(sizes)))
     assert [[row.group for row in read(frame)] for frame in frames] == [[2, 3], [4], [5], [6]]
     assert all(len(frame.data) < FRAME_BYTES or len(read(frame)) == 1 for frame in frames)
-
-
-def test_a_snapshot_has_a_frame_of_its_own_kind():
-    """It may be far larger than messages are allowed to be."""
-    snapshot = Snapshot(
-        index=9, term=3, conf_state=ConfState((1, 2, 3), learners=(4,)), data=b"s" * (10 << 20)
-    )
-    message = Message(MsgType.SNAP, to=2, from_=1, term=3, snapshot=snapshot)
-    first, second = frames_of((5, message), (6, append(5, b"x")))
-    assert [row.group for row in read(first)] == [6]
-    assert open_header(second.data)[0] == FrameKind.SNAPSHOT
-    assert [row.message.snapshot for row in read(second)] == [snapshot]
 
 
 def test_the_bytes_of_entries_exist_once():

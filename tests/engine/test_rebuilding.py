@@ -9,8 +9,7 @@ from multiraft.engine.errors import Corruption, NotLeader, OutcomeUnknown
 from multiraft.engine.statemachine.commands import encode_delete, envelope
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
 from multiraft.engine.statemachine.records import PREFIX, Kind, record_key
-from multiraft.engine.wire import Received
-from multiraft.raft.messages import MsgType
+from multiraft.engine.transport.kinds import FrameKind
 
 from .harness import CONFIG, Host, Machine, Nodes, put
 from .settled import GROUP, settled
@@ -98,7 +97,8 @@ def test_without_its_state_a_replica_votes_and_replicates():
             one.turn()
             one.write()
             one.flush()
-        nodes.deliver(lambda _node, received: received.kind != MsgType.SNAP)
+        nodes.streams.lose(FrameKind.OFFER)
+        nodes.deliver()
     assert nodes[1].answer() == [None]
     assert host.replica(GROUP).raw.raft.log.committed > last
     assert is_missing(host)
@@ -116,7 +116,8 @@ def test_a_leader_without_state_serves_nobody_and_lets_another_one_lead():
         for one in nodes.hosts.values():
             one.turn()
             one.write()
-        nodes.deliver(lambda _node, received: received.kind != MsgType.SNAP)
+        nodes.streams.lose(FrameKind.OFFER)
+        nodes.deliver()
     if host.replica(GROUP).leads:
         host.read(GROUP, b"001")
         host.propose(GROUP, put(b"k", b"v"))
@@ -280,6 +281,8 @@ def test_a_crash_before_the_new_state_is_durable_asks_again():
         for one in nodes.hosts.values():
             one.turn()
             one.write()
+            one.read_state()
+            one.flush_staged()
         if not is_missing(host):
             break
         nodes.deliver()
@@ -293,20 +296,15 @@ def test_a_crash_before_the_new_state_is_durable_asks_again():
 def test_a_request_is_answered_once_and_by_the_leader_alone():
     nodes = filled()
     host = restart(nodes, 3, {})
-    snapshots: list[int] = []
     for _ in range(30):
         nodes.now += 0.1
         for one in nodes.hosts.values():
             one.turn()
             one.write()
-
-        def keep(_node: int, received: Received) -> bool:
-            if received.kind == MsgType.SNAP:
-                snapshots.append(received.message.from_)
-            return received.kind != MsgType.SNAP
-
-        nodes.deliver(keep)
-    assert len(snapshots) == 2, "in three seconds, and it is given up after two"
+            one.read_state()
+        nodes.streams.lose(FrameKind.CHUNK)
+        nodes.deliver()
+    assert nodes.streams.made == 2, "in three seconds, and it is given up after two"
     assert is_missing(host)
 
 

@@ -79,7 +79,7 @@ def test_state_that_another_kind_of_machine_wrote_is_refused_and_kept(was: str, 
 
 
 def snapshot_in_state_store() -> Nodes:
-    """Node 3 has received the snapshot and holds it in memory; its flush is on the way."""
+    """Node 3 has all of the snapshot under a prefix of nobody; the flush that adopts it is on the way."""
     nodes = lagging()
     nodes.cut.clear()
     for _ in range(40):
@@ -88,10 +88,12 @@ def snapshot_in_state_store() -> Nodes:
             nodes[node].turn()
             nodes[node].write()
             nodes[node].flush()
+            nodes[node].read_state()
         nodes[3].turn()
         nodes[3].write()
         if nodes[3].unflushed and nodes[3].replica(GROUP).installing:
             return nodes
+        nodes[3].flush()
         nodes.deliver()
     raise AssertionError("no snapshot came")
 

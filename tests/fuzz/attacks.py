@@ -119,7 +119,7 @@ async def wrong_checksum(target: Target) -> int:
 
 async def wrong_order(target: Target) -> int:
     """Frames before the hello, a second hello, and kinds that a client may not send."""
-    kind = target.draw.choice([FrameKind.MESSAGES, FrameKind.SNAPSHOT, FrameKind.PING, FrameKind.REPLY])
+    kind = target.draw.choice([FrameKind.MESSAGES, FrameKind.CHUNK, FrameKind.PING, FrameKind.REPLY])
     first = target.draw.choice([b"", CLIENT])
     answer = await send(target, first, seal(kind, b""), end=False)
     assert answer[-1][0] is FrameKind.REFUSED

@@ -64,17 +64,16 @@ def directory_command(data: bytes):
 
 
 def directory_state(data: bytes):
-    """A snapshot of the directory, taken over as a node does."""
-    mend, data = data[:1] > b"" and data[0] & 1, data[1:]
-    if mend:
-        data = directory_store.MAGIC + struct.pack("<I", crc32c(data[8:])) + data[8:]
+    """The pairs of a directory that a snapshot brought: a length of key and of value before each."""
+    pairs: list[tuple[bytes, bytes]] = []
+    while len(data) >= 2:
+        middle = 2 + data[0]
+        pairs.append((data[2:middle], data[middle : middle + data[1]]))
+        data = data[middle + data[1] :]
     try:
-        pairs = directory_store.decode_snapshot(data)
-        found = directory_store.read_directory(pairs)
-    except (Corruption, VersionMismatch):
+        return directory_store.read_directory(pairs)
+    except Corruption:
         return None
-    assert directory_store.decode_snapshot(directory_store.encode_snapshot(pairs)) == pairs
-    return found
 
 
 def applied_record(data: bytes):

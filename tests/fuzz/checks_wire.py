@@ -3,12 +3,24 @@
 A check returns what it decoded, or None if the bytes were refused; whatever else it raises is a finding.
 """
 
-from multiraft.engine.errors import Error, InvalidArgument
+import struct
+
+from multiraft.engine.errors import Corruption, Error, InvalidArgument
+from multiraft.engine.snapshots.chunks import decode_chunk, encode_chunk
+from multiraft.engine.snapshots.frames import (
+    decode_grant,
+    decode_head,
+    decode_offer,
+    encode_grant,
+    encode_head,
+    encode_offer,
+)
 from multiraft.engine.transport.framing import BadStream, FrameReader
 from multiraft.engine.transport.hello import decode_hello, encode_hello
-from multiraft.engine.transport.kinds import GREETING_LIMITS, PEER_LIMITS, REQUEST_LIMITS, FrameKind
+from multiraft.engine.transport.kinds import GREETING_LIMITS, PEER_LIMITS, REQUEST_LIMITS
 from multiraft.engine.transport.refusal import decode_refusal, encode_refusal
-from multiraft.engine.wire import decode_snapshot, encode_snapshot, read_frame
+from multiraft.engine.wire import read_frame
+from multiraft.native.checksum import crc32c
 from multiraft.native.entries import encode_runs
 from multiraft.native.errors import BadFrame
 from multiraft.native.frames import HEADER_SIZE
@@ -126,12 +138,8 @@ def _read(data: bytes, step: int):
 
 
 def frame(data: bytes):
-    """The first byte chooses the kind of frame."""
-    if not data:
-        return None
-    kind = FrameKind.SNAPSHOT if data[0] & 1 else FrameKind.MESSAGES
     try:
-        index, received = read_frame(data[1:], kind)
+        index, received = read_frame(data)
     except BadFrame:
         return None
     return index, list(received)
@@ -148,10 +156,43 @@ def row(data: bytes):
     flags = kind | (REJECT if count & 128 else 0)
     numbers = [1, 2, 3, flags, term % 4, 1, 7, 7, 0, len(run), len(extra)]
     try:
-        _, received = read_frame(encode_messages(5, numbers, [run, extra])[HEADER_SIZE:], FrameKind.MESSAGES)
+        _, received = read_frame(encode_messages(5, numbers, [run, extra])[HEADER_SIZE:])
     except BadFrame:
         return None
     (found,) = received
-    if found.message.snapshot is not None:
-        assert decode_snapshot(encode_snapshot(found.message.snapshot)) == found.message.snapshot
     return found
+
+
+def snapshot_head(data: bytes):
+    """Point, members and metadata of a snapshot."""
+    try:
+        head = decode_head(data)
+    except BadFrame:
+        return None
+    assert decode_head(encode_head(head)[HEADER_SIZE:]) == head
+    return head
+
+
+def snapshot_offer(data: bytes):
+    """What a sender offers, or what a receiver grants: they differ in length."""
+    for decode, encode in ((decode_offer, encode_offer), (decode_grant, encode_grant)):
+        try:
+            found = decode(data)
+        except BadFrame:
+            continue
+        assert encode(found)[HEADER_SIZE:] == data
+        return found
+    return None
+
+
+def snapshot_chunk(data: bytes):
+    """The first byte asks for a right checksum."""
+    mend, data = data[:1] > b"" and data[0] & 1, data[1:]
+    if mend:
+        data = struct.pack("<I", crc32c(data[4:], 5)) + data[4:]
+    try:
+        chunk = decode_chunk(data, 0, 5, b"a")
+    except Corruption:
+        return None
+    assert encode_chunk(0, chunk.pairs, 5, last=chunk.last) == data
+    return chunk

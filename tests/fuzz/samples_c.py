@@ -5,7 +5,7 @@ from struct import pack
 from tests.native import models
 
 ENTRIES: list[models.Entry] = [(3, 7, 0, b"first"), (3, 8, 1, b""), (4, 9, 255, b"a longer payload")]
-PLAIN, MENDED, SNAPSHOT = 0, 1, 2
+PLAIN, MENDED, FRAME_LIMIT = 0, 1, 2
 
 
 def message(index: int, entries: list[models.Entry], extra: bytes) -> models.Message:
@@ -21,7 +21,7 @@ def payload(*messages: models.Message):
 def frames() -> list[bytes]:
     """Headers of every size, and numbers to seal."""
     sealed = [models.seal(kind, bytes(size))[:24] for kind, size in ((1, 0), (2, 100), (255, 70000))]
-    numbers = [pack("<QQI", kind, length, 9) for kind, length in ((2, 5), (0, 5), (2, 67239937))]
+    numbers = [pack("<QQI", kind, length, 9) for kind, length in ((2, 5), (0, 5), (2, 5242881))]
     return [*(bytes([mode]) + one for one in sealed for mode in (0, 1)), *(b"\x02" + one for one in numbers)]
 
 
@@ -35,7 +35,7 @@ def messages() -> list[bytes]:
     """No row, one, and several with runs, extra bytes and both."""
     several = [message(0, ENTRIES[:1], b""), message(1, [], b"context"), message(2, ENTRIES, b"x")]
     found = [payload(), payload(several[0]), payload(several[1]), payload(*several)]
-    return [bytes([mode]) + one for one in found for mode in (PLAIN, MENDED, SNAPSHOT)]
+    return [bytes([mode]) + one for one in found for mode in (PLAIN, MENDED, FRAME_LIMIT)]
 
 
 def checksums() -> list[bytes]:

@@ -1,18 +1,19 @@
 """Valid inputs of the Python targets."""
 
 import struct
-from itertools import chain
 
 import msgpack
 
 from multiraft.engine import errors, nodefile
 from multiraft.engine.logstore import blob, chunks, metas
 from multiraft.engine.logstore.port import Birth
+from multiraft.engine.snapshots.chunks import encode_chunk
+from multiraft.engine.snapshots.frames import Head, Offer, encode_grant, encode_head, encode_offer
 from multiraft.engine.statemachine import commands, kv_snapshot, records
 from multiraft.engine.statemachine.applied import Applied, Point, encode_point
 from multiraft.engine.transport.hello import Hello, HelloKind, encode_hello
 from multiraft.engine.transport.refusal import encode_refusal
-from multiraft.engine.wire import encode_snapshot
+from multiraft.native.frames import HEADER_SIZE
 from multiraft.raft.state import ConfState, Snapshot
 from multiraft.shards import directory_commands as directory
 from multiraft.shards import groupfacts as facts
@@ -78,18 +79,14 @@ def streams() -> list[bytes]:
 
 
 def frames() -> list[bytes]:
-    snapshot = encode_snapshot(Snapshot(9, 2, MEMBERS, b"data"))
     append = samples_c.message(7, [(3, 8, 0, b"entry"), (3, 9, 2, b"")], b"")
     payload = samples_c.payload((*append[:3], 3, *append[4:5], 3, 3, 7, 5, 0, *append[10:]))
-    install = samples_c.payload((1, 2, 3, 7, False, 2, 0, 0, 0, 0, [], snapshot))
-    return [EVEN + payload, ODD + install, EVEN + samples_c.payload()]
+    return [payload, samples_c.payload()]
 
 
 def rows() -> list[bytes]:
     """Of every type that a peer may send, and some that none may."""
-    snapshot = encode_snapshot(Snapshot(9, 2, MEMBERS, b"data"))
-    return [*(bytes([kind, 2, 0, 0, 3]) + b"context" for kind in (3, 4, 5, 8, 200, 201, 250)),
-            bytes([7, 0, 0, 0, 3]) + snapshot]  # fmt: skip
+    return [bytes([kind, 2, 0, 0, 3]) + b"context" for kind in (3, 4, 5, 8, 200, 201, 250)]
 
 
 def runs() -> list[bytes]:
@@ -121,8 +118,7 @@ def directory_states() -> list[bytes]:
         (b"r", msgpack.packb((b"m", 10, 1, 2, ((1, 1), (2, 2))))),
         (b"rm", msgpack.packb((None, 11, 1, 2, ((1, 1), (2, 2))))),
     ]
-    body = msgpack.packb([1, *chain.from_iterable(pairs)])
-    return [ODD + b"MRDR" + bytes(4) + body]
+    return [b"".join(bytes((len(key), len(value))) + key + value for key, value in pairs)]
 
 
 def applied_records() -> list[bytes]:
@@ -139,6 +135,22 @@ def snapshots() -> list[bytes]:
     bounds = kv_snapshot.Bounds(b"a", b"z", 4)
     data = kv_snapshot.encode_snapshot(bounds, [(b"b", b"1"), (b"c", b""), (b"d", b"333")])
     return [ODD + data, EVEN + data]
+
+
+def snapshot_heads() -> list[bytes]:
+    point = Snapshot(9, 2, MEMBERS, b"metadata")
+    return [encode_head(Head(point, durable))[HEADER_SIZE:] for durable in (True, False)]
+
+
+def snapshot_offers() -> list[bytes]:
+    """And a grant."""
+    return [one[HEADER_SIZE:] for one in (encode_offer(Offer(7, 1, 2, 3)), encode_grant(1 << 20))]
+
+
+def snapshot_chunks() -> list[bytes]:
+    pairs = [(b"b", b"1"), (b"c", b""), (b"d" * 503, b"333")]
+    found = [encode_chunk(0, pairs, 5, last=False), encode_chunk(0, [], 5, last=True)]
+    return [mode + one for mode in (ODD, EVEN) for one in found]
 
 
 def node_files() -> list[bytes]:

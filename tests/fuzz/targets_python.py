@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from multiraft.engine.transport.kinds import CHUNK_LIMIT
 from tests.fuzz import checks_stored as stored
 from tests.fuzz import checks_wire as wire
 from tests.fuzz import samples_python as samples
@@ -41,7 +42,12 @@ PYTHON_TARGETS = {
         PythonTarget("explanation", wire.explanation, samples.explanations, 128 * KIB),
         PythonTarget("stream", wire.stream, samples.streams, 5 * MIB),
         PythonTarget("frame_rows", wire.frame, samples.frames, 4 * MIB),
-        PythonTarget("row", wire.row, samples.rows, 64 * KIB, base=MEMBER_LISTS),
+        PythonTarget("row", wire.row, samples.rows, 64 * KIB),
+        PythonTarget(
+            "snapshot_head", wire.snapshot_head, samples.snapshot_heads, 192 * KIB, base=MEMBER_LISTS + MIB
+        ),
+        PythonTarget("snapshot_offer", wire.snapshot_offer, samples.snapshot_offers, 64),
+        PythonTarget("snapshot_chunk", wire.snapshot_chunk, samples.snapshot_chunks, CHUNK_LIMIT),
         PythonTarget("run_python", stored.run, samples.runs, 4 * MIB),
         PythonTarget("entry_command", stored.entry_command, samples.entry_commands, 4 * MIB),
         PythonTarget(

@@ -1,12 +1,9 @@
 """What fuzzing has found, each as one plain test; the rows are in ``docs/bugs-found.md``."""
 
-import struct
-
 import pytest
 
 from multiraft.engine.errors import Corruption
 from multiraft.engine.statemachine.applied import MalformedRecord, decode_point
-from multiraft.native.checksum import crc32c
 from multiraft.shards import directory_store
 from multiraft.shards.requests import FRAME_ITEMS, Malformed, cut, decode_replies, decode_requests
 from tests.fuzz.hostile import cost, nested
@@ -42,12 +39,6 @@ def test_who_sends_keeps_to_the_number_of_items():
 
 def test_nested_claims_of_an_applied_record_take_little_memory():
     assert cost(refused(decode_point, BOMB, MalformedRecord), BOMB).bytes < 16 * MIB
-
-
-def test_nested_claims_of_a_directory_snapshot_take_little_memory():
-    snapshot = directory_store.MAGIC + struct.pack("<I", crc32c(BOMB)) + BOMB
-    check = refused(directory_store.decode_snapshot, snapshot, Corruption)
-    assert cost(check, snapshot).bytes < MIB
 
 
 def test_nested_claims_of_a_directory_pair_take_little_memory():

@@ -19,7 +19,6 @@ from multiraft.native.messages import (
     MESSAGES,
     REJECT,
     ROW_SIZE,
-    SNAPSHOT,
     decode_messages,
     encode_messages,
 )
@@ -41,7 +40,7 @@ def plain(*entry: object) -> tuple[object, ...]:
     return entry
 
 
-def encode(directory_index: int, messages: list[models.Message], kind: int = MESSAGES) -> bytes:
+def encode(directory_index: int, messages: list[models.Message]) -> bytes:
     """A frame, by the real encoder."""
     rows: list[int] = []
     bodies: list[bytes] = []
@@ -50,7 +49,7 @@ def encode(directory_index: int, messages: list[models.Message], kind: int = MES
         flags = type_ | (REJECT if reject else 0)
         rows += (group, to, from_, flags, term, log_term, index, commit, hint, len(run), len(extra))
         bodies += (part for part in (run, extra) if part)
-    return encode_messages(directory_index, rows, bodies, kind)
+    return encode_messages(directory_index, rows, bodies)
 
 
 def decoded(payload: bytes) -> tuple[int, list[tuple[object, ...]]]:
@@ -207,18 +206,13 @@ def test_the_largest_entry_fits_alone():
     assert decode_messages(frame[HEADER_SIZE:], plain)[1][0][11] == run
 
 
-@pytest.mark.parametrize("kind", [MESSAGES, SNAPSHOT])
-def test_the_largest_payload_and_one_byte_more(kind: int):
-    extra = bytes(MAX_BYTES[kind] - PAYLOAD_HEADER - ROW_SIZE)
-    frame = encode_messages(1, [1, 2, 3, 7, 1, 0, 0, 0, 0, 0, len(extra)], [extra], kind)
-    assert open_header(frame)[:2] == (kind, MAX_BYTES[kind])
-    assert len(decode_messages(frame[HEADER_SIZE:], plain, kind)[1][0][12]) == len(extra)
+def test_the_largest_payload_and_one_byte_more():
+    extra = bytes(MAX_BYTES - PAYLOAD_HEADER - ROW_SIZE)
+    frame = encode_messages(1, [1, 2, 3, 7, 1, 0, 0, 0, 0, 0, len(extra)], [extra])
+    assert open_header(frame)[:2] == (MESSAGES, MAX_BYTES)
+    assert len(decode_messages(frame[HEADER_SIZE:], plain)[1][0][12]) == len(extra)
     with pytest.raises(TooLarge):
-        encode_messages(1, [1, 2, 3, 7, 1, 0, 0, 0, 0, 0, len(extra) + 1], [extra, b"!"], kind)
-    if kind == SNAPSHOT:
-        with pytest.raises(BadFrame) as caught:
-            decode_messages(frame[HEADER_SIZE:], plain)
-        assert caught.value.reason == "MR_TOO_LARGE"
+        encode_messages(1, [1, 2, 3, 7, 1, 0, 0, 0, 0, 0, len(extra) + 1], [extra, b"!"])
 
 
 @pytest.mark.parametrize(
@@ -255,16 +249,15 @@ def test_lengths_that_turn_over_are_refused():
         assert caught.value.reason == "MR_LENGTH"
 
 
-@pytest.mark.parametrize("kind", [MESSAGES, SNAPSHOT])
-def test_a_payload_over_the_limit_is_refused_unread(kind: int):
+def test_a_payload_over_the_limit_is_refused_unread():
     with pytest.raises(BadFrame) as caught:
-        decode_messages(bytes(MAX_BYTES[kind] + 1), plain, kind)
+        decode_messages(bytes(MAX_BYTES + 1), plain)
     assert caught.value.reason == "MR_TOO_LARGE"
 
 
-def test_the_transport_knows_these_kinds_and_lets_their_largest_payload_through():
-    assert (FrameKind.MESSAGES, FrameKind.SNAPSHOT) == (MESSAGES, SNAPSHOT)
-    assert all(PEER_LIMITS[kind] >= limit for kind, limit in MAX_BYTES.items())
+def test_the_transport_knows_this_kind_and_lets_the_largest_payload_through():
+    assert FrameKind.MESSAGES == MESSAGES
+    assert PEER_LIMITS[FrameKind.MESSAGES] >= MAX_BYTES
 
 
 def test_the_error_names_the_message():

@@ -1,5 +1,6 @@
 """The directory's state: equal on every replica, kept by its store, moved by snapshots."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgpack
@@ -8,18 +9,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from multiraft.engine.errors import Corruption, Error, SnapshotTooLarge, VersionMismatch
+from multiraft.engine.errors import Corruption, Error
 from multiraft.engine.statemachine.applied import Applied
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
-from multiraft.native.checksum import crc32c
 from multiraft.raft.state import ConfState
-from multiraft.shards import directory_store
 from multiraft.shards.directory_commands import create_body, register_body
-from multiraft.shards.directory_store import MAGIC, META_KEY, range_pair
+from multiraft.shards.directory_store import META_KEY, range_pair
 from multiraft.shards.keyrange import KeyRange
 from multiraft.shards.planning import ranges_from_splits
 from tests.shards.test_keyrange import intervals, members
 from tests.shards.watched import NODES, Watched, pack, some_state
+
+
+def install(target: Watched, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """What the engine does: the store holds something else at once, and the machine goes on from there."""
+    target.store.load(pairs)
+    target.machine.reload(b"")
 
 
 class ReplicasModel(RuleBasedStateMachine):
@@ -78,7 +83,7 @@ class ReplicasModel(RuleBasedStateMachine):
     def send_a_snapshot(self, origin: int, to: int) -> None:
         if self.applied[origin] > self.applied[to]:
             held = self.nodes[to].machine.directory
-            self.nodes[to].machine.restore(self.nodes[origin].machine.snapshot())
+            install(self.nodes[to], self.nodes[origin].store.scan(b"", None))
             assert self.nodes[to].machine.directory is held
             self.applied[to] = self.applied[origin]
 
@@ -155,46 +160,19 @@ def test_a_snapshot_brings_only_the_births_that_are_new_here():
     target.told.clear()
     source.create((b"b", b"c"), (b"c", b"d"))
     source.create((b"d", b"e"), replicas=2, nodes=[2, 3])
-    target.machine.restore(source.machine.snapshot())
+    install(target, source.store.scan(b"", None))
     assert target.told == [[3, 4], "change"]
     assert target.births == source.births
 
 
 def test_a_snapshot_of_nothing_is_one_too():
     target = some_state()
-    target.machine.restore(Watched().machine.snapshot())
+    install(target, [])
     assert target.machine.version == target.machine.directory.ranges == 0
     assert target.create((b"", None)) == (1, 0)
 
 
-def test_a_directory_that_outgrew_its_snapshot_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(directory_store, "MAX_SNAPSHOT", 50)
-    with pytest.raises(SnapshotTooLarge):
-        some_state().machine.snapshot()
-
-
 # -- damage --------------------------------------------------------------------------------------
-
-
-def sealed(*fields: object) -> bytes:
-    """A snapshot of any content with a checksum that matches."""
-    body: bytes = msgpack.packb(fields)
-    return MAGIC + crc32c(body).to_bytes(4, "little") + body
-
-
-def test_a_damaged_snapshot_leaves_the_state_as_it_was():
-    data = some_state().machine.snapshot()
-    target = some_state(b"n")
-    before = target.machine.digest()
-    target.told.clear()
-    damaged = [data[:length] for length in range(len(data))]
-    damaged += [data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :] for at in range(len(data))]
-    for one in [*damaged, data + b"\0"]:
-        with pytest.raises(Corruption) as caught:
-            target.machine.restore(one)
-        assert caught.value.group == 1
-    assert target.machine.digest() == before
-    assert target.told == []
 
 
 META = msgpack.packb([1, 9, None])
@@ -202,38 +180,37 @@ WHOLE = msgpack.packb([None, 2, 1, 1, [[1, 1]]])
 
 
 @pytest.mark.parametrize(
-    "fields",
+    "pairs",
     [
-        (),
-        (1, META_KEY),
-        (1, META_KEY, 7),
-        (1, META_KEY, META, META_KEY, META),  # the same key twice
-        (1, META_KEY, META, b"q", META),  # no such key
-        (1, b"cc", META),
-        (1, META_KEY, b"\xc1"),
-        (1, META_KEY, msgpack.packb([1, 9])),
-        (1, META_KEY, META, b"n\0\0", msgpack.packb([b"a" * 16, "h:1"])),
-        (1, META_KEY, META, b"n\0\0\0\1", msgpack.packb([b"a" * 16, 7])),
-        (1, META_KEY, META, b"r", msgpack.packb([b"", 2, 1, 1, [[1, 1]]])),  # an empty range
-        (1, META_KEY, META, b"r", msgpack.packb([None, 2, 1, 1, [1]])),
-        (1, META_KEY, META, b"r", msgpack.packb([None, 2, -1, 1, [[1, 1]]])),
-        (1, META_KEY, META, b"r", WHOLE, b"ra", WHOLE),  # they overlap
-        (1, META_KEY, msgpack.packb([1, 2, None]), b"r", WHOLE),  # the counter stands at the group
-        (1, META_KEY, META, b"r", msgpack.packb([None, 1, 1, 1, [[1, 1]]])),  # the system group
-        (1, b"r", WHOLE),  # no meta
+        (META_KEY, META, b"q", META),  # no such key
+        (b"cc", META),
+        (META_KEY, b"\xc1"),
+        (META_KEY, msgpack.packb([1, 9])),
+        (META_KEY, META, b"n\0\0", msgpack.packb([b"a" * 16, "h:1"])),
+        (META_KEY, META, b"n\0\0\0\1", msgpack.packb([b"a" * 16, 7])),
+        (META_KEY, META, b"r", msgpack.packb([b"", 2, 1, 1, [[1, 1]]])),  # an empty range
+        (META_KEY, META, b"r", msgpack.packb([None, 2, 1, 1, [1]])),
+        (META_KEY, META, b"r", msgpack.packb([None, 2, -1, 1, [[1, 1]]])),
+        (META_KEY, META, b"r", WHOLE, b"ra", WHOLE),  # they overlap
+        (META_KEY, msgpack.packb([1, 2, None]), b"r", WHOLE),  # the counter stands at the group
+        (META_KEY, META, b"r", msgpack.packb([None, 1, 1, 1, [[1, 1]]])),  # the system group
+        (b"r", WHOLE),  # no meta
     ],
 )
-def test_a_snapshot_of_impossible_content_is_damaged(fields: tuple[object, ...]):
+def test_a_snapshot_of_impossible_content_leaves_the_directory_as_it_was(pairs: tuple[bytes, ...]):
     target = some_state()
-    before = target.machine.digest()
+    before = target.machine.directory.overlapping(b"", None)
+    target.told.clear()
+    with pytest.raises(Corruption) as caught:
+        install(target, zip(pairs[::2], pairs[1::2], strict=True))
+    assert caught.value.group == 1
+    assert target.machine.directory.overlapping(b"", None) == before
+    assert target.told == []
+
+
+def test_a_snapshot_with_metadata_is_none_of_a_directory():
     with pytest.raises(Corruption):
-        target.machine.restore(sealed(*fields))
-    assert target.machine.digest() == before
-
-
-def test_a_snapshot_of_a_newer_version_is_refused_as_such():
-    with pytest.raises(VersionMismatch):
-        Watched().machine.restore(sealed(2, META_KEY, META))
+        some_state().machine.reload(b"bounds")
 
 
 def test_a_damaged_store_is_not_opened():

@@ -305,6 +305,30 @@ class LogWriter:
         self._notify(self.queue.popleft(), self._error)
 
 
+class StateReader(Executor):
+    """Reads for snapshots one after the other, each within the time that the disk takes."""
+
+    def __init__(self, mount: Mount) -> None:
+        self._mount = mount
+        self._free = 0.0
+        """When the last of them is done."""
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        done: Future = Future()
+        world = self._mount.disk.world
+        self._free = max(self._free, world.now) + 0.2 * self._mount.disk.duration()
+        world.at(self._free, self._end, done, fn, args)
+        return done
+
+    def _end(self, done: Future, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        if not self._mount.alive:
+            return
+        try:
+            done.set_result(work(*arguments))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was read
+            done.set_exception(error)
+
+
 class StateWriter(Executor):
     """Writes flushes one after the other, each after the time that the disk takes."""
 

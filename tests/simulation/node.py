@@ -17,7 +17,7 @@ from multiraft.shards.engine import Engine
 from multiraft.shards.place import Place
 
 from .checkers.base import Checker
-from .disk import Disk, LogWriter, Mount, StateWriter
+from .disk import Disk, LogWriter, Mount, StateReader, StateWriter
 from .fragile import make_fragile
 from .identity import Identity
 from .loop import NodeLoop, World
@@ -62,6 +62,9 @@ class Ports:
 
     def make_flusher(self) -> StateWriter:
         return StateWriter(self._mount, self._process.trapped)
+
+    def make_reader(self) -> StateReader:
+        return StateReader(self._mount)
 
 
 class Recorder(dict):

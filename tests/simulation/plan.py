@@ -161,7 +161,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         clients=clients,
         remote=source.choice((0, 0, 1, clients // 2)),
         keys=source.choice((1, 2, 3)),
-        config=replace(_draw_config(source), memtable_bytes=_draw_memtable(seed)),
+        config=replace(_draw_config(source), memtable_bytes=_draw_memtable(seed), **_draw_snapshots(seed)),
         options=_draw_options(source),
         log_slack=source.choice((2_000, 50_000, 8 << 20)),
         pass_cost=source.choice((0.0002, 0.001, 0.003)),
@@ -296,6 +296,17 @@ def _draw_options(source: random.Random) -> TcpOptions:
         hello_s=source.choice((1.0, 5.0)),
         quiet_rounds=source.choice((2, 4, 10)),
     )
+
+
+def _draw_snapshots(seed: int) -> dict[str, int]:
+    """How snapshots travel: whole, or in so many chunks that a break finds them anywhere."""
+    source = random.Random(f"snapshots {seed}")
+    return {
+        "snapshot_chunk_bytes": source.choice((1, 40, 200, 256 * 1024)),
+        "snapshot_bytes_per_second": source.choice((2_000, 64 * MIB, 64 * MIB)),
+        "snapshots_in": source.choice((1, 2)),
+        "snapshots_out": source.choice((1, 2)),
+    }
 
 
 Chooser = Callable[[float], int]

@@ -19,7 +19,8 @@ from .loop import NodeLoop
 if TYPE_CHECKING:
     from .network import Network
 
-RAFT_KINDS: Final = {FrameKind.MESSAGES, FrameKind.SNAPSHOT, FrameKind.PING}
+SNAPSHOT_KINDS: Final = {FrameKind.OFFER, FrameKind.GRANT, FrameKind.HEAD, FrameKind.CHUNK, FrameKind.DONE}
+RAFT_KINDS: Final = {FrameKind.MESSAGES, FrameKind.PING, *SNAPSHOT_KINDS}
 """Frames that may come twice: a request that came twice would be carried out twice."""
 LOSABLE: Final = {*RAFT_KINDS, FrameKind.REQUEST, FrameKind.REPLY}
 

@@ -13,8 +13,7 @@ from typing import Final
 
 from multiraft.engine.node import Node
 from multiraft.engine.outbox import OutFrame
-from multiraft.engine.transport.kinds import FrameKind
-from multiraft.engine.wire import Received, extra_of, row_of
+from multiraft.engine.wire import Received, row_of
 from multiraft.native.messages import encode_messages
 from multiraft.raft.messages import MsgType
 
@@ -58,7 +57,7 @@ class Strays:
             return []
         forged = replace(message, from_=self._random.choice(others))
         numbers = row_of(row.group, forged)
-        extra = extra_of(forged)
+        extra = forged.context
         numbers[-1] = len(extra)
-        data = encode_messages(node.directory_index, numbers, [extra] if extra else [], FrameKind.MESSAGES)
+        data = encode_messages(node.directory_index, numbers, [extra] if extra else [])
         return [OutFrame(to, data, (row.group,))]

@@ -74,7 +74,7 @@ def test_what_cannot_be_there_once_everything_is_applied(trace: Trace, name: str
 
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("batches in flight", GRACE_S), ("parked bytes", GRACE_S + 5), ("snapshots", GRACE_S + 30)],
+    [("batches in flight", GRACE_S), ("parked bytes", GRACE_S + 5), ("snapshots sent", GRACE_S + 30)],
 )
 def test_what_goes_by_itself_has_its_time(trace: Trace, name: str, seconds: float):
     trace.suite.healed(100.0)

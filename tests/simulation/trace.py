@@ -5,7 +5,7 @@ from collections import deque
 
 from multiraft.engine.outbox import OutFrame
 from multiraft.engine.wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received, read_frame
-from multiraft.native.frames import HEADER_SIZE, open_header
+from multiraft.native.frames import HEADER_SIZE
 from multiraft.raft import describe
 
 KEPT = 20_000
@@ -56,8 +56,7 @@ def describe_frame(frame: OutFrame) -> str:
 
 def rows_of(frame: OutFrame) -> list[Received]:
     """The messages of a frame."""
-    kind, _, _ = open_header(frame.data, 0)
-    return list(read_frame(frame.data[HEADER_SIZE:], kind)[1])
+    return list(read_frame(frame.data[HEADER_SIZE:])[1])
 
 
 def describe_row(row: Received) -> str:

@@ -207,7 +207,7 @@ def test_plaintext_off_this_machine_must_be_asked_for():
     run(main())
 
 
-@pytest.mark.parametrize("kind", [FrameKind.MESSAGES, FrameKind.SNAPSHOT, FrameKind.REPLY, FrameKind.HELLO])
+@pytest.mark.parametrize("kind", [FrameKind.MESSAGES, FrameKind.CHUNK, FrameKind.REPLY, FrameKind.HELLO])
 def test_a_client_cannot_speak_as_a_peer(kind: FrameKind):
     """It may send requests only; anything else closes its connection, with the reason."""
 

@@ -13,8 +13,10 @@ from multiraft.engine.transport.kinds import (
     HELLO_LIMIT,
     MIB,
     PEER_LIMITS,
+    RECEIVER_LIMITS,
     REPLY_LIMITS,
     REQUEST_LIMITS,
+    SENDER_LIMITS,
     FrameKind,
     Limits,
 )
@@ -25,7 +27,7 @@ SAMPLES: list[Frame] = [
     (FrameKind.MESSAGES, b"first"),
     (FrameKind.PING, b""),
     (FrameKind.REQUEST, bytes(range(256))),
-    (FrameKind.SNAPSHOT, b"s" * 70_000),
+    (FrameKind.MESSAGES, b"s" * 70_000),
     (FrameKind.REPLY, b"last"),
 ]
 
@@ -107,12 +109,13 @@ def test_a_header_over_the_limit_is_refused_before_its_payload_comes(kind: Frame
 
 
 def test_the_limits_are_those_of_the_design():
-    """Entries of 4 MiB and snapshots of 64 MiB fit with what is wrapped around them; hellos have 4 KiB."""
+    """Entries of 4 MiB and chunks with one large value fit with what is around them; hellos have 4 KiB."""
     assert PEER_LIMITS[FrameKind.MESSAGES] == 5 * MIB
-    assert 64 * MIB < PEER_LIMITS[FrameKind.SNAPSHOT] <= 65 * MIB
+    assert 2 * MIB < SENDER_LIMITS[FrameKind.CHUNK] < 3 * MIB
+    assert max(RECEIVER_LIMITS.values()) == HELLO_LIMIT
+    assert not (PEER_LIMITS.keys() | REQUEST_LIMITS.keys()) & {FrameKind.CHUNK, FrameKind.OFFER}
     assert max(GREETING_LIMITS.values()) == HELLO_LIMIT == 4096
     assert FrameKind.MESSAGES not in REQUEST_LIMITS
-    assert FrameKind.SNAPSHOT not in REQUEST_LIMITS
 
 
 def test_a_kind_that_nobody_knows_is_refused():

@@ -56,7 +56,7 @@ def raw(**changes: object) -> bytes:
         b"\x9a" * HELLO_LIMIT,
         encode_hello(CLIENT) + b"\x00",
         encode_hello(CLIENT) + bytes(HELLO_LIMIT),
-        raw(kind=3),
+        raw(kind=4),
         raw(kind=True),
         raw(kind=[]),
         raw(kind=0.0),

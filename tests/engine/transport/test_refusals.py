@@ -180,7 +180,7 @@ def refusal(answer: bytes) -> Error:
         pytest.param(seal(FrameKind.HELLO, b"\x91" * 4096), id="nested arrays"),
         pytest.param(seal(FrameKind.MESSAGES, b"x"), id="messages before the hello"),
         pytest.param(seal(FrameKind.REQUEST, b"x"), id="request before the hello"),
-        pytest.param(seal(FrameKind.SNAPSHOT, bytes(MIB)), id="snapshot before the hello"),
+        pytest.param(seal(FrameKind.CHUNK, bytes(MIB)), id="snapshot before the hello"),
         pytest.param(seal(FrameKind.HELLO, encode_hello(peer_hello(2)))[:-1] + b"\xff", id="damaged hello"),
     ],
 )

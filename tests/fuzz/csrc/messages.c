@@ -1,8 +1,8 @@
-/* Payloads of both frame kinds: any bytes are messages or refused; messages are those bytes again when they
+/* Payloads under every limit: any bytes are messages or refused; messages are those bytes again when they
  * are sealed.
  *
  * Input: a byte whose bit 0 asks for right counts, lengths and checksums and whose bits 1 and 2 choose the
- * limit (MESSAGES, SNAPSHOT, a tiny one, over all limits), then the payload. */
+ * limit (of messages, of all frames, a tiny one, over all limits), then the payload. */
 #include "messages_shared.h"
 
 #include "mr_crc32c.h"

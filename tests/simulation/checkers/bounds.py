@@ -81,7 +81,7 @@ class Bounds(Checker):
     def finished(self, cluster: Cluster) -> None:
         for node_id, node in cluster.nodes.items():
             config = node.config
-            ages = {"parked bytes": config.parked_ms / 1000, "snapshots": config.snapshot_ms / 1000}
+            ages = {"parked bytes": config.parked_ms / 1000, "snapshots sent": config.snapshot_ms / 1000}
             for name, amount in self._sample(node_id, node).items():
                 empty = self._empty.get((node_id, name), self._healed or 0.0)
                 patience = 0.0 if name in DONE else GRACE_S + ages.get(name, 0.0)
