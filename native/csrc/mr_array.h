@@ -26,8 +26,10 @@
         (array)->count = (array)->room = 0;                                                                  \
     } while (0)
 
-/* Room doubles: an item costs a constant number of moves. The first room is for exactly what is asked, since
- * most logs of a resting node hold one item or none. */
+enum { MR_ARRAY_SMALL = 64 };
+
+/* Room doubles, or grows by a half where it is large: an item costs a constant number of moves. The first
+ * room is for exactly what is asked, since most logs of a resting node hold one item or none. */
 static inline int mr_reserve(void **items, uint32_t *room, uint32_t count, uint64_t more, size_t size) {
     uint64_t needed = (uint64_t)count + more;
     if (needed <= *room) {
@@ -36,7 +38,7 @@ static inline int mr_reserve(void **items, uint32_t *room, uint32_t count, uint6
     if (needed > UINT32_MAX / 2) {
         return MR_TOO_MANY;
     }
-    uint64_t wanted = (uint64_t)*room * 2;
+    uint64_t wanted = (uint64_t)*room + (*room < MR_ARRAY_SMALL ? *room : *room / 2);
     if (wanted < needed) {
         wanted = needed;
     }

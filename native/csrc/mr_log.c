@@ -25,6 +25,9 @@ void mr_log_end(struct mr_log *log) {
 uint32_t mr_log_position(const struct mr_log *log, uint64_t index) {
     uint32_t low = 0;
     uint32_t high = log->segments.count;
+    if (high > 0 && mr_segment_first(log, high - 1) < index) {
+        return high; /* mostly: entries come at the end, and a search would touch cold memory ten times */
+    }
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (mr_segment_first(log, middle) < index) {
