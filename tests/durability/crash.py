@@ -9,11 +9,14 @@ from pathlib import Path
 from .disk import Image, put_image, spread, states
 from .facts import TOLD, Facts, Reader
 from .judging import judge, judge_alive, verify_whole
+from .nodes import CONFIG, IN_MEMORY
 from .recording import Operation, build_recorder, record
 from .report import Change, Report
 
 LIVES = 4
 """Recordings made one from a crash state of the other: a crash during recovery is a crash like any other."""
+MEMORY_EVERY = 4
+"""In one of so many seeds the state machines are kept in memory, and as checkpoints."""
 ALIVE_EVERY = 100
 VERIFIED_EVERY = 20
 
@@ -28,13 +31,13 @@ class Recording:
 
 
 def make_recording(
-    library: Path, path: Path, seed: int, image: Image, facts: Facts, *, eager: bool = False
+    library: Path, path: Path, seed: int, image: Image, facts: Facts, *flags: str
 ) -> Recording:
-    """Have a cluster live on from a crash state; `eager`: it acknowledges what is not durable."""
+    """Have a cluster live on from a crash state; `flags` as `life.py` takes them."""
     put_image(image, path)
     known = path.with_name(path.name + ".known")
     known.write_text("".join(json.dumps(line) + "\n" for line in facts.lines()))
-    arguments = [str(seed), str(known), *(["--eager"] if eager else [])]
+    arguments = [str(seed), str(known), *flags]
     return Recording(image, facts, record(library, path, "tests.durability.life", arguments))
 
 
@@ -45,7 +48,8 @@ class Check:
         self.report = Report(isolated=change is not list)
         self._seed = seed
         self._change = change
-        self._eager = eager
+        self._memory = seed % MEMORY_EVERY == 0
+        self._flags = ["--eager"] * eager + ["--memory"] * self._memory
         self._draw = random.Random(seed)
 
     def run(self, work: Path, count: int, lives: int = LIVES) -> Report:
@@ -55,7 +59,7 @@ class Check:
         facts = Facts()
         for number in range(lives):
             seed = self._seed * LIVES + number
-            recording = make_recording(library, work / f"life{number}", seed, image, facts, eager=self._eager)
+            recording = make_recording(library, work / f"life{number}", seed, image, facts, *self._flags)
             share = count * (number + 1) // lives - self.report.states
             recording.operations = self._change(recording.operations)
             prefixes = spread(len(recording.operations), share, self._draw)
@@ -87,7 +91,7 @@ class Check:
         def look(path: Path) -> bool:
             if verified:
                 verify_whole(path)
-            (judge_alive if alive else judge)(path, facts)
+            (judge_alive if alive else judge)(path, facts, IN_MEMORY if self._memory else CONFIG)
             return True
 
         self.report.verified += verified

@@ -17,8 +17,8 @@ from multiraft.raft.messages import Message, MsgType
 TOLD = "told"
 
 
-def key_of(number: int, prefix: str = "") -> bytes:
-    """Keys that fall into all ranges."""
+def key_of(number: int, prefix: str) -> bytes:
+    """A key of the range with this prefix."""
     return b"%s%02d" % (prefix.encode(), number)
 
 
@@ -45,7 +45,7 @@ class Promise:
     def takes(self, message: Message) -> bool:
         """Note what a message promises; says whether that is more than before."""
         before = (self.term, self.vote, self.index)
-        if message.term > self.term and message.type is not MsgType.PRE_VOTE_RESP:
+        if message.term > self.term:
             self.term, self.vote, self.index = message.term, 0, 0
         if message.term == self.term:
             if message.type is MsgType.VOTE:
@@ -58,6 +58,7 @@ class Promise:
 
 
 PROMISES = frozenset({MsgType.VOTE, MsgType.VOTE_RESP, MsgType.APP_RESP})
+"""Of a pre-vote nothing is durable."""
 
 
 @dataclass

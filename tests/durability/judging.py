@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from multiraft.engine.config import EngineConfig
 from multiraft.engine.errors import Error
 from multiraft.engine.offline.stopped import StoppedNode
 from multiraft.engine.offline.verify import verify_node
@@ -47,12 +48,12 @@ class Group:
                 yield node, self.held[node]
 
 
-def judge(path: Path, facts: Facts) -> None:
+def judge(path: Path, facts: Facts, config: EngineConfig) -> None:
     """Open every node by itself and compare it with the facts. Raises `Lost`, `Corrupt`."""
     groups: dict[int, Group] = {}
     for node in NODES:
         try:
-            with open_node(place_of(path, node)) as opened:
+            with open_node(place_of(path, node), config) as opened:
                 _judge_node(opened, facts, groups)
         except Error as error:
             raise Corrupt(f"node {node}: {error!r}") from error
@@ -137,18 +138,18 @@ def verify_whole(path: Path) -> None:
             raise Corrupt(f"node {node}: verify says {'; '.join(map(str, findings.kept))}")
 
 
-def judge_alive(path: Path, facts: Facts) -> None:
+def judge_alive(path: Path, facts: Facts, config: EngineConfig) -> None:
     """Start the cluster as users do and read every key through it. Raises `Lost`, `Corrupt`."""
     with quiet():
         try:
-            asyncio.run(_read_alive(path, facts))
+            asyncio.run(_read_alive(path, facts, config))
         except (Error, TimeoutError) as error:
             raise Corrupt(f"the cluster does not come back: {error!r}") from error
 
 
-async def _read_alive(path: Path, facts: Facts) -> None:
+async def _read_alive(path: Path, facts: Facts, config: EngineConfig) -> None:
     network = MemoryNetwork()
-    engines = [await start_engine(place_of(path, node, network)) for node in NODES]
+    engines = [await start_engine(place_of(path, node, network), config=config) for node in NODES]
     try:
         await asyncio.gather(*[engine.joined() for engine in engines])
         if facts.acknowledged:

@@ -1,4 +1,6 @@
-"""A life of a cluster of three, in one process, told as it goes: `python -m ... DIR SEED [--eager] [KNOWN]`.
+"""A life of a cluster of three in one process, told as it goes.
+
+`python -m tests.durability.life DIR SEED KNOWN [--eager] [--memory]`; KNOWN: what was told before.
 
 Ranges with a copy on each node and ranges with one copy only; writers that read, then write one value after
 the other; a node that is cut off until only a snapshot brings it back, one that is closed and opened again;
@@ -17,7 +19,7 @@ from multiraft.engine.transport.memory import MemoryNetwork
 from multiraft.shards.engine import Engine
 
 from .facts import TOLD, Facts, Teller, key_of, number_of, value_of
-from .nodes import NODES, make_small, place_of, start_engine, wait_for
+from .nodes import CONFIG, IN_MEMORY, NODES, make_small, place_of, start_engine, wait_for
 
 AT_FIRST = {"a": 3, "b": 3, "c": 1, "d": 1}
 """Copies of the range of all keys with this prefix."""
@@ -32,9 +34,10 @@ SIZES = (10, 10, 60, 300, 300, 3_000, 9_000, 40_000)
 class Life:
     """The nodes, and the clients that write."""
 
-    def __init__(self, path: Path, seed: int, eager: bool, facts: Facts) -> None:
+    def __init__(self, path: Path, seed: int, facts: Facts, *, eager: bool, memory: bool) -> None:
         self.path = path
         self.eager = eager
+        self.config = IN_MEMORY if memory else CONFIG
         self.draw = random.Random(seed)
         self.network = MemoryNetwork()
         self.engines: dict[int, Engine] = {}
@@ -47,8 +50,8 @@ class Life:
         os.write(self._told, json.dumps(line).encode() + b"\n")
 
     async def start(self, node: int) -> None:
-        engine = await start_engine(place_of(self.path, node, self.network), self.teller, eager=self.eager)
-        self.engines[node] = engine
+        place = place_of(self.path, node, self.network)
+        self.engines[node] = await start_engine(place, self.teller, eager=self.eager, config=self.config)
 
     async def make_ranges(self, copies: dict[str, int]) -> None:
         for prefix, replicas in copies.items():
@@ -129,14 +132,12 @@ class Life:
         await self.write_much(3, "abcdef")
 
 
-def main(path: Path, seed: int, *rest: str) -> None:
+def main(path: Path, seed: int, known: Path, *flags: str) -> None:
     make_small()
     facts = Facts()
-    for name in rest:
-        if name != "--eager":
-            for line in Path(name).read_text().splitlines():
-                facts.take(line)
-    life = Life(path, seed, "--eager" in rest, facts)
+    for line in known.read_text().splitlines():
+        facts.take(line)
+    life = Life(path, seed, facts, eager="--eager" in flags, memory="--memory" in flags)
 
     async def live() -> None:
         await life.live()
@@ -146,4 +147,4 @@ def main(path: Path, seed: int, *rest: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ CONFIG = EngineConfig(
     flush_ms=15,
     snapshot_ms=500,
 )
+IN_MEMORY = replace(CONFIG, state_machine="memory")
+"""Machines that are kept in memory, and as checkpoints."""
 POLICY = CollectionPolicy(factor=1.5, slack=30_000, batches=3, live_bytes=10_000)
 BALLAST = 8_192
 
@@ -162,7 +164,7 @@ class OpenNode:
 
 
 @contextmanager
-def open_node(place: Place) -> Iterator[OpenNode]:
+def open_node(place: Place, config: EngineConfig = CONFIG) -> Iterator[OpenNode]:
     """Open a node's files as :class:`Assembly` does, and start its replicas.
 
     That is all that a node ever reads of its disk before its first turn, and no turn is needed for what is
@@ -174,10 +176,10 @@ def open_node(place: Place) -> Iterator[OpenNode]:
     try:
         log, state = ports.open_log("none"), ports.open_state("none")
         ensure_system_group(log, node_id, place.members, founded=identity.cluster_uuid is not None)
-        machines = Machines(place, state, CONFIG, lambda births: None, lambda: None)
-        node = Node(node_id, CONFIG, log, state, machines.make, ports.random, 0.0)
+        machines = Machines(place, state, config, lambda births: None, lambda: None)
+        node = Node(node_id, config, log, state, machines.make, ports.random, 0.0)
         node.start()
-        assembly = Assembly(place, CONFIG, ports, lambda error: None)
+        assembly = Assembly(place, config, ports, lambda error: None)
         assembly.node, assembly._machines = node, machines
         assembly._check_directory()
         yield OpenNode(node_id, identity, log, state, node)

@@ -17,21 +17,21 @@ REPLAY = "python -m tests.durability crash --of log --seed {} --states {}"
 
 
 def test_a_crash_at_any_moment_loses_nothing_and_leaves_nothing_half_done(tmp_path: Path):
-    report = Check(seed := 11).run(tmp_path, 300)
+    report = Check(seed := 11).run(tmp_path, 200)
     assert report.ok, f"{report.as_dict()}\n{REPLAY.format(seed, report.states)}"
-    assert report.states == 300
-    assert report.salvaged > 30
+    assert report.states == 200
+    assert report.salvaged > 20
 
 
 def test_a_build_that_does_not_flush_is_found_out(tmp_path: Path):
-    report = Check(12, without_fdatasync).run(tmp_path, 100)
-    assert report.lost + report.corrupt > 20
+    report = Check(12, without_fdatasync).run(tmp_path, 50)
+    assert report.lost + report.corrupt > 10
 
 
 def test_without_salvage_one_flush_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store, "salvage", lambda environment: None)
-    report = Check(13).run(tmp_path, 100)
-    assert report.lost > 5
+    report = Check(13).run(tmp_path, 80)
+    assert report.lost > 3
     assert not report.corrupt
 
 
