@@ -208,9 +208,8 @@ def _start(directory: Path, node_id: int, cluster_name: str, digest: bytes) -> t
         problem = _identity_problem(known, node_id, cluster_name, digest)
         if problem:
             raise ClusterMismatch(f"{directory} belongs to {problem}")
-        lost = [store for store in _STORES if not (directory / store).is_dir()]
-        if lost:
-            raise Corruption(f"{directory} has lost {' and '.join(lost)}: what this node promised is gone")
+        if not (directory / "log").is_dir():  # the state can be made anew, what was promised cannot
+            raise Corruption(f"{directory} has lost its log: what this node promised is gone")
         node = replace(known, incarnation=known.incarnation + 1)
     nodefile.write(directory, node)
     return node, known is None

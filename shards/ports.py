@@ -133,8 +133,10 @@ class MachinePorts:
         return DiskLogStore.open(self._folder("log"), durability, checkpoint=self._folder("index"))
 
     def open_state(self, durability: Durability) -> LmdbStateStore:
-        """``DIR/state``."""
-        return LmdbStateStore.open(self._folder("state"), durability)
+        """``DIR/state``. Nodes with peers begin it anew if it is damaged, for those have what was in it."""
+        has_peers = len(self._place.members) > 1
+        make = LmdbStateStore.open_or_begin_anew if has_peers else LmdbStateStore.open
+        return make(self._folder("state"), durability)
 
     def make_transport(self, hello: Callable[[], Hello]) -> Transport:
         """TCP, or the hub that joins the nodes of one process."""

@@ -24,6 +24,7 @@ from ..errors import (
     StorageFailed,
     VersionMismatch,
 )
+from ..logstore.metapages import prepare
 from .medium import Writer
 from .paging import PAGE_BYTES, Page, Pair
 
@@ -127,6 +128,7 @@ class LmdbMedium:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (self._path / DATA).exists():
                 create_environment(self._path)
+            prepare(self._path / DATA)  # may fall back one flush: then the log knows more, or a peer
             environment = lmdb.open(
                 str(self._path),
                 map_size=MAP_BYTES,

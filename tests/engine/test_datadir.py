@@ -216,7 +216,7 @@ def test_data_without_an_identity_is_never_adopted(home: Path):
 def test_an_identity_without_its_log_is_a_loss(home: Path):
     """A node whose log directory was deleted must not vote again as if nothing had been promised."""
     (home / "log").rmdir()
-    with pytest.raises(Corruption, match="has lost log"):
+    with pytest.raises(Corruption, match="has lost its log"):
         open_dir(home)
 
 

@@ -229,3 +229,41 @@ def test_a_file_that_may_not_grow_for_a_while(tmp_path: Path):
     store = LmdbStateStore.open(tmp_path / "state")
     assert len(list(store.group(1).scan(b"", None))) == 100
     store.close()
+
+
+def test_a_file_that_is_shorter_than_its_tree_does_not_end_the_process(tmp_path: Path):
+    """LMDB reads where the map has no file behind it: a bus error."""
+    path = tmp_path / "state"
+    store = LmdbStateStore.open(path, "none")
+    store.group(1).load([(b"%04d" % number, b"v" * 500) for number in range(2000)])
+    store.set_applied(1, at(1))
+    flush(store)
+    store.close()
+    with (path / "data.mdb").open("r+b") as file:
+        file.truncate(4 * 4096)
+    with pytest.raises(Corruption):
+        read_everything(path)
+
+
+def read_everything(path: Path) -> None:
+    store = LmdbStateStore.open(path, "none")
+    try:
+        assert store.applied(1) == at(1)
+        list(store.group(1).scan(b"", None))
+    finally:
+        store.close()
+
+
+def test_a_store_that_cannot_be_opened_is_set_aside_once(tmp_path: Path):
+    path = tmp_path / "state"
+    for content in (b"one thing" * 1000, b"another" * 1000):
+        path.mkdir()
+        (path / "data.mdb").write_bytes(content)
+        with pytest.raises(Corruption):
+            LmdbStateStore.open(path, "none")
+        LmdbStateStore.open_or_begin_anew(path, "none").close()
+        assert (tmp_path / "state.damaged" / "data.mdb").read_bytes() == content
+        LmdbStateStore.open_or_begin_anew(path, "none").close()
+        for file in path.iterdir():
+            file.unlink()
+        path.rmdir()
