@@ -1,4 +1,4 @@
-"""Finding values in the pages of a file whose tree does not lead to them."""
+"""Pages of a mapped file: finding values that no tree leads to, and asking for pages before they are read."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def find_in_pages(data: memoryview, size: int, at: int, wanted: bytes) -> Iterat
                     break
                 yield start + page * size
                 page += 1
+
+
+def will_need(mapped: memoryview, start: int, stop: int) -> None:
+    """Ask the system for bytes of a mapped file that are going to be read. Does not wait, and cannot fail."""
+    assert 0 <= start <= stop <= len(mapped), "the bytes are in the map"
+    lib.mr_pages_will_need(ffi.from_buffer(mapped) + start, stop - start)

@@ -1,6 +1,8 @@
 #include "mr_pages.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 uint64_t mr_pages_find(const uint8_t *data, uint64_t length, uint64_t size, uint64_t at,
                        const uint8_t *wanted, uint64_t wanted_length, uint64_t page) {
@@ -12,4 +14,11 @@ uint64_t mr_pages_find(const uint8_t *data, uint64_t length, uint64_t size, uint
         page++;
     }
     return page < pages ? page : pages;
+}
+
+void mr_pages_will_need(const uint8_t *data, uint64_t length) {
+    uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)data & ~(size - 1);
+    uintptr_t end = (uintptr_t)data + length;
+    (void)madvise((void *)start, end - start, MADV_WILLNEED);
 }

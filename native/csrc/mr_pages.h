@@ -11,6 +11,9 @@
 uint64_t mr_pages_find(const uint8_t *data, uint64_t length, uint64_t size, uint64_t at,
                        const uint8_t *wanted, uint64_t wanted_length, uint64_t page);
 
+/* Asks the system to bring these bytes of a mapped file into memory, and does not wait for it. A hint. */
+void mr_pages_will_need(const uint8_t *data, uint64_t length);
+
 /* cffi: end */
 
 #endif /* MR_PAGES_H */
