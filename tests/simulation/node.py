@@ -1,7 +1,7 @@
 """One node of a simulated cluster: the engine as users open it, on a disk, a network and a time of ours."""
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from multiraft.engine.config import EngineConfig
@@ -77,6 +77,11 @@ class Recorder(dict):
     def __setitem__(self, group: int, replica: Any) -> None:
         self.touched[group] = None
         super().__setitem__(group, replica)
+
+    def update(self, replicas: Mapping[int, Any]) -> None:  # type: ignore[override] # no more of it is used
+        """Put in many."""
+        self.touched.update(dict.fromkeys(replicas))
+        super().update(replicas)
 
     def take(self) -> Collection[int]:
         """The groups touched since the last call; what still waits will be touched by the next turn."""
