@@ -159,10 +159,12 @@ class Outage:
                 await self._bring_back_log(self._log_error)
             if self._state_error is not None:
                 await self._bring_back_state(self._state_error)
-            return not self._full or await self._work(self._space.restore_ballast)
+            whole = not self._full or await self._work(self._space.restore_ballast)
         except DiskFull:
             self._full = True
             return False
+        refused_meanwhile = self._log_error is not None or self._state_error is not None
+        return whole and not refused_meanwhile
 
     async def _bring_back_log(self, error: Error) -> None:
         await self._rolled_back.wait()
