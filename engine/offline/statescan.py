@@ -85,6 +85,8 @@ class _Scan:
         self._head: Head | None = None
         self._owners: dict[int, int] = {}
         self._highest = 0
+        self._dead: set[int] = set()
+        """Prefixes noted as dead: a snapshot's data may come before the head counts its prefix."""
         self._missing_bytes: dict[int, int] = {}
         """Of each checkpoint, what its pieces still lack."""
 
@@ -129,7 +131,8 @@ class _Scan:
 
     def _take_data(self, key: bytes, content: bytes, group: int | None) -> None:
         (prefix,) = PREFIX.unpack_from(key)
-        self._highest = max(self._highest, prefix)
+        if prefix not in self._dead:
+            self._highest = max(self._highest, prefix)
         if len(key) - PREFIX.size > MAX_KEY or len(content) > MAX_VALUE:
             raise Corruption("longer than any key or value may be")
         if group is None:
@@ -147,7 +150,7 @@ class _Scan:
             case Kind.HEAD:
                 self._take_head(content)
             case Kind.DEAD:
-                self._highest = max(self._highest, record_number(key))
+                self._dead.add(record_number(key))
             case Kind.GROUP:
                 self._take_group(key, content, group)
             case Kind.CHECKPOINT:

@@ -54,19 +54,19 @@ class StateView:
         """
         pairs: list[Pair] = []
         size, (start, stop) = 0, self._range
-        while start < stop:
+        while start < stop and size < limit:
             page = self._moment.page(start, stop, LAST_PAGE)
+            taken = 0
             for key, stored in page.pairs:
                 content = unseal(key, stored, self._group)
                 pairs.append((key[8:] if self.durable else key[-4:], content))
                 size += len(key) + len(content)
                 start = successor(key)
+                taken += 1
                 if size >= limit:
                     break
-            if page.bound is None and (not page.pairs or key == page.pairs[-1][0]):
+            if page.bound is None and taken == len(page.pairs):
                 start = stop
-            if size >= limit:
-                break
         self._range = (start, stop)
         return Piece(pairs, last=start >= stop)
 

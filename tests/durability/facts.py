@@ -157,8 +157,6 @@ class Teller:
 
     def sent_message(self, node: int, received: Received) -> None:
         """A message leaves."""
-        if received.message.type is MsgType.SNAP:
-            self.saw("snapshot")
         if received.message.type not in PROMISES:
             return
         promise = self.facts.promises.setdefault((node, received.group), Promise())

@@ -19,9 +19,11 @@ from multiraft.engine.node import Node
 from multiraft.engine.replica import SYSTEM_GROUP, Replica
 from multiraft.engine.statemachine.kv import KVMachine
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
+from multiraft.engine.transport.kinds import FrameKind
 from multiraft.engine.transport.memory import MemoryNetwork
 from multiraft.engine.turn import Effects, Inputs
 from multiraft.native import logdump
+from multiraft.native.frames import open_header
 from multiraft.raft.entry import EntryType
 from multiraft.shards.assembly import Assembly, Machines
 from multiraft.shards.bootstrap import bootstrap_digest, ensure_system_group
@@ -41,6 +43,7 @@ CONFIG = EngineConfig(
     log_keep_bytes=100_000,
     flush_ms=15,
     snapshot_ms=500,
+    snapshot_chunk_bytes=300,
 )
 IN_MEMORY = replace(CONFIG, state_machine="memory")
 """Machines that are kept in memory, and as checkpoints."""
@@ -122,6 +125,8 @@ def watch(node: Node, teller: Teller) -> None:
         for frame in effects.frames:
             for received in messages(frame):
                 teller.sent_message(node.node_id, received)
+        if any(open_header(frame)[0] == FrameKind.HEAD for _, frame in effects.streams.frames):
+            teller.saw("snapshot")
         for group, replica in node.replicas.running.items():
             index = replica.applied.index
             if isinstance(replica.machine, KVMachine) and applied.get(group) != index:

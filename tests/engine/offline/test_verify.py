@@ -22,6 +22,7 @@ from multiraft.engine.offline.logfile import LogFile
 from multiraft.engine.offline.statescan import GroupState
 from multiraft.engine.offline.stopped import StoppedNode
 from multiraft.engine.offline.verify import read_contents
+from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.engine.statemachine.records import Kind, record_key, seal
 from tests.engine.logstore.builders import appended, make_entries, put
 from tests.engine.logstore.test_salvage import PAGE, metas, write_at
@@ -233,3 +234,11 @@ def test_a_damaged_node_file_is_told(node):
     fields["node_id"] = "1"
     (node / "node").write_text(json.dumps(fields))
     assert "node" in {damage.file for damage in verified(node).findings.kept}
+
+
+def test_a_snapshot_that_a_crash_has_cut_short_is_no_damage(node):
+    """What was staged belongs to nobody, and the head has not counted its prefix yet."""
+    store = LmdbStateStore.open(node / "state")
+    store.stage().write([(b"a", b"1"), (b"b", b"2")])
+    store.close()
+    assert not told(verified(node).findings)
