@@ -1,10 +1,12 @@
 """How long a node keeps what of its logs: by age, for followers behind a snapshot, in the oldest batches."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from multiraft.engine.logstore.collection import CollectionPolicy
+from multiraft.engine.statemachine.lmdb_medium import LmdbMedium
 from multiraft.raft.progress import ProgressState
 
 from .harness import CONFIG, Host, Nodes, put
@@ -165,3 +167,16 @@ def test_a_long_log_that_rests_in_the_oldest_batches_is_cut_when_the_store_is_cr
     write(nodes, 1)
     reborn = host.crash()
     assert reborn.machine(GROUP).get(b"004") == b"x" * 20 * KB
+
+
+def test_a_flush_that_is_reported_is_durable_whole(tmp_path: Path):
+    """What it covers may leave the log at once: its own commit has to outlast a crash, not the next one.
+
+    With one flush a commit LMDB may lose the newest one; then the report would have to wait for the next.
+    """
+    medium = LmdbMedium(tmp_path, "sync")
+    flags = medium._environment.flags()
+    medium.close()
+    assert flags["sync"]
+    assert flags["metasync"]
+    assert not flags["writemap"]
