@@ -28,7 +28,8 @@ class ApplyRoom:
         """Begin a turn: those who have waited become active when there is room again."""
         self._room = self._limit - self._state.pending_bytes
         if self._room > 0:
-            active.update(self._held)
+            for group, replica in self._held.items():
+                active[group] = replica
             self._held.clear()
 
     def admit(self, replica: Replica) -> None:

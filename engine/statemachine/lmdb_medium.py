@@ -27,6 +27,7 @@ from ..errors import (
 from ..logstore.metapages import prepare
 from .medium import Writer
 from .paging import PAGE_BYTES, Page, Pair
+from .readers import ReaderWatch
 
 Durability: TypeAlias = Literal["sync", "none"]
 
@@ -52,6 +53,7 @@ class LmdbMedium:
         self._committing = threading.Lock()
         self._closed = False
         self._environment = self._open()
+        self._readers = ReaderWatch()
         self._moments: set[LmdbMoment] = set()
 
     def get(self, key: bytes) -> bytes | None:
@@ -78,6 +80,9 @@ class LmdbMedium:
         """Run ``work`` in one transaction and make it durable."""
         with self._committing, self._errors(), self._environment.begin(write=True) as transaction:
             work(LmdbWriter(transaction))
+        with self._committing, self._errors():
+            if not self._closed:
+                self._readers.look(self._environment, lambda: (self._path / DATA).stat().st_size)
 
     def reopen(self) -> None:
         """Close the environment and open it anew: LMDB refuses to go on after a failed meta page."""

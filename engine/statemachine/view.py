@@ -12,7 +12,8 @@ from .keys import successor
 from .medium import Moment
 from .opening import read_checkpoint_point, read_group_record
 from .paging import LAST_PAGE, Pair
-from .records import Kind, checkpoint_range, prefix_range, record_key, unseal
+from .records import Kind, checkpoint_range, damaged, prefix_range, record_key, unseal
+from .tally import Tallying, tally_problem
 
 
 class Piece(NamedTuple):
@@ -34,6 +35,8 @@ class StateView:
         self._group = group
         record = read_group_record(moment, group)
         point = None if record is None else record.open_point(record_key(Kind.GROUP, group), group)
+        self._record = record
+        self._found = Tallying()
         self.durable = point is not None
         """Whether the group's machine keeps its state in the store."""
         self.applied: Applied | None = None
@@ -49,7 +52,7 @@ class StateView:
         """The next pairs, until their keys and values reach ``limit`` bytes; at least one, if one is left.
 
         Raises:
-            Corruption: a value is damaged.
+            Corruption: a value is damaged; with the last piece, also that keys are missing or old ones back.
             StorageFailed: the store was reopened meanwhile.
         """
         pairs: list[Pair] = []
@@ -59,6 +62,7 @@ class StateView:
             taken = 0
             for key, stored in page.pairs:
                 content = unseal(key, stored, self._group)
+                self._found.add(stored)
                 pairs.append((key[8:] if self.durable else key[-4:], content))
                 size += len(key) + len(content)
                 start = successor(key)
@@ -68,7 +72,16 @@ class StateView:
             if page.bound is None and taken == len(page.pairs):
                 start = stop
         self._range = (start, stop)
+        if start >= stop:
+            self._check_tally()
         return Piece(pairs, last=start >= stop)
+
+    def _check_tally(self) -> None:
+        """What has vanished here must not vanish there as well."""
+        record, found = self._record, self._found.result()
+        if self.durable and record is not None and found != record.tally:
+            key = record_key(Kind.GROUP, self._group)
+            raise damaged(key, self._group, tally_problem(record.tally, found))
 
     def close(self) -> None:
         """Let go of the moment."""

@@ -253,6 +253,20 @@ def test_damage_that_a_leader_meets_while_it_sends_its_state_is_mended():
     assert_all_equal(nodes)
 
 
+def test_a_leader_from_which_a_key_has_vanished_does_not_pass_that_on():
+    """Every value that is left is whole: only their number, compared as they are sent, says it."""
+    nodes = filled()
+    nodes.pass_time(1)
+    prefix = nodes[1].state.group(GROUP).stored_prefix()
+    medium = nodes[1].state.medium
+    medium._keys.remove(PREFIX.pack(prefix) + b"007")
+    del medium.contents[PREFIX.pack(prefix) + b"007"]
+    restart(nodes, 3, {})
+    nodes.pass_time(12)
+    assert_all_equal(nodes)
+    assert nodes[3].machine(GROUP).get(b"007") == b"x"
+
+
 def test_damage_that_a_flush_meets_is_mended(caplog: pytest.LogCaptureFixture):
     """The flush must read the group's record; it writes nothing of that group, and the others' it does."""
     nodes = filled()
