@@ -99,11 +99,25 @@ class Life:
         for other in others:
             self.network.cut(node, other)
         await self.write_much(5, prefixes, others)
+        while not self._is_behind(node, others):
+            await self.write_much(1, prefixes, others)
         self.tell("seen", BEHIND)
         for other in others:
             self.network.heal(node, other)
         await wait_for(lambda: self._is_level(node))
         self.tell("seen", LEVEL)
+
+    def _is_behind(self, node: int, others: tuple[int, ...]) -> bool:
+        """Whether there is a group of which nobody else's log reaches back to the node's."""
+        logs = {one: self.engines[one].assembly.node.log for one in NODES}
+        return any(
+            all(
+                logs[other].group(group).first_index() > logs[node].group(group).last_index() + 1
+                for other in others
+            )
+            for group, birth in logs[node].births().items()
+            if len(birth.peers) == len(NODES)
+        )
 
     def _is_level(self, node: int) -> bool:
         """Whether the node has applied what anybody else has, and its log stands on every snapshot."""
