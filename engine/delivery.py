@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from ..raft.entry import EntryId
 from ..raft.errors import BadMessage, PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
@@ -14,6 +15,7 @@ from .rebuilding import Rebuilder
 from .replica import Replica
 from .replicas import Replicas
 from .snapshots.exchange import Exchange
+from .truncations import Truncations
 from .turn import Turn
 from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received
 
@@ -30,6 +32,7 @@ class Delivery:
         self,
         replicas: Replicas,
         parking: Parking,
+        truncations: Truncations,
         active: dict[int, Replica],
         snapshots: Exchange,
         config: EngineConfig,
@@ -41,6 +44,7 @@ class Delivery:
         self.rebuilder = Rebuilder(replicas, self, config.election_ticks)
         self._replicas = replicas
         self._parking = parking
+        self._truncations = truncations
         self._active = active
         self._snapshots = snapshots
 
@@ -64,12 +68,16 @@ class Delivery:
             return
         if self._replicas.trouble is not None and _costs_space(message):
             return
+        if replica.silence is not None:
+            replica.silence.heard(node, received.kind, message)
+            return
         if received.run:
             turn.runs.received(received.group, message.entries, received.run)
         if received.kind == COMMIT_NOTICE:
             self._note_commit(turn, replica, message)
         elif received.kind == STATE_REQUEST:
-            self._snapshots.asked(replica, message.from_, node, turn)
+            lost = EntryId(message.log_term, message.index)
+            self._snapshots.asked(replica, message.from_, node, turn, lost)
         else:
             self.step(turn, replica, message)
 
@@ -117,17 +125,31 @@ class Delivery:
             self._active[replica.group] = replica
 
     def fence(self, turn: Turn, replica: Replica, error: Exception) -> None:
-        """Going on with this replica would break a promise: it stops, and those who wait for it learn why."""
+        """Going on with this replica would break a promise: it stops, and those who wait for it learn why.
+
+        Entries that cannot be read are no reason to stop: a log of which the state store holds the outcome is
+        cut behind them, and another one replaced by a snapshot of a peer.
+        """
         self._active.pop(replica.group, None)
+        if isinstance(error, Corruption) and error.group == replica.group and error.index is not None:
+            if self._truncations.cut_past(replica, error.index):
+                logger.error("group %d: its log is cut behind damage: %s", replica.group, error)
+                return
+            if not replica.is_alone:
+                turn.effects.answers += self._replicas.silence(replica, error)
+                return
         turn.effects.answers += self._replicas.fence(replica, error)
 
     def deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
         """Messages whose condition is met: to the replica itself, or to its peers."""
+        if self._replicas.running.get(replica.group) is not replica:
+            return  # stopped since then: it promises nothing any more
         for message in messages:
             if message.to == replica.replica_id:
                 self.step(turn, replica, message)
             else:
                 self.send(turn, replica, message)
+        self._replicas.end_silence(replica)
 
     def send(self, turn: Turn, replica: Replica, message: Message) -> None:
         """Queue a message for the node that holds its receiver."""

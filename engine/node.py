@@ -69,13 +69,15 @@ class Node:
         self._births = self.replicas.births
         self._active: dict[int, Replica] = {}
         self._snapshots = Exchange(config, state, self.replicas)
-        self._delivery = Delivery(self.replicas, self.parking, self._active, self._snapshots, config)
+        self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
+        self._delivery = Delivery(
+            self.replicas, self.parking, self._truncations, self._active, self._snapshots, config
+        )
         self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)
         self._installed: list[Replica] = []
-        self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
         self._staging = Staging(log, self._births, self._truncations, config.batches_in_flight)
         self._held = self._staging.held
         self.stopwatch = stopwatch

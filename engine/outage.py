@@ -153,18 +153,21 @@ class Outage:
         logger.warning("the disk takes writes again")
 
     async def _try(self) -> bool:
-        """Bring back what was refused; whether all of it is, and there is space enough to go on."""
+        """Bring back what was refused, also meanwhile; whether all is, and there is space enough to go on."""
         try:
-            if self._log_error is not None:
-                await self._bring_back_log(self._log_error)
-            if self._state_error is not None:
-                await self._bring_back_state(self._state_error)
-            whole = not self._full or await self._work(self._space.restore_ballast)
+            while True:
+                if self._log_error is not None:
+                    await self._bring_back_log(self._log_error)
+                if self._state_error is not None:
+                    await self._bring_back_state(self._state_error)
+                if self._full and not await self._work(self._space.restore_ballast):
+                    return False
+                if self._log_error is None and self._state_error is None:
+                    return True
         except DiskFull:
             self._full = True
+            self._space.release_ballast()
             return False
-        refused_meanwhile = self._log_error is not None or self._state_error is not None
-        return whole and not refused_meanwhile
 
     async def _bring_back_log(self, error: Error) -> None:
         await self._rolled_back.wait()

@@ -3,10 +3,11 @@
 from typing import Final, NamedTuple
 
 from ..native.messages import ROW_SIZE, encode_messages
+from ..raft.entry import EntryId
 from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
 from .runs import Run, Runs
-from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, row_of
+from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, WHOLE_LOG, row_of
 
 FRAME_BYTES: Final = 1 << 20
 """Frames are cut here; a message that is larger by itself travels alone."""
@@ -50,9 +51,14 @@ class Outbox:
         """Queue the answer to a message for a group that this node does not hold."""
         self._push(node, _Item([group, to, 0, UNKNOWN_GROUP, 0, 0, 0, 0, 0, 0, 0], None, b"", urgent=False))
 
-    def add_state_request(self, node: int, group: int, to: int, from_: int) -> None:
-        """Queue the request of replica ``from_`` for the state of its leader ``to``."""
-        row = [group, to, from_, STATE_REQUEST, 0, 0, 0, 0, 0, 0, 0]
+    def add_state_request(
+        self, node: int, group: int, to: int, from_: int, promised: EntryId = WHOLE_LOG
+    ) -> None:
+        """Queue the request of replica ``from_`` for the state of its leader ``to``.
+
+        ``promised``: its log is lost, too, which held this entry.
+        """
+        row = [group, to, from_, STATE_REQUEST, 0, promised.term, promised.index, 0, 0, 0, 0]
         self._push(node, _Item(row, None, b"", urgent=False))
 
     def frames(self, directory_index: int) -> list[OutFrame]:

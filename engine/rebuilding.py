@@ -48,6 +48,7 @@ class Rebuilder:
 
     def tick(self, turn: "Turn", ticks: int) -> "list[Replica]":
         """Time passes: ask, at first at once and then now and then. Returns the replicas that wait."""
+        self._ask_for_logs(turn, ticks)
         waiting = list(self._replicas.rebuilding.values())
         for replica in waiting:
             rebuilding = replica.rebuilding
@@ -64,6 +65,16 @@ class Rebuilder:
                 own, lead = replica.replica_id, replica.raw.raft.lead
                 turn.outbox.add_state_request(leader, replica.group, lead, own)
         return waiting
+
+    def _ask_for_logs(self, turn: "Turn", ticks: int) -> None:
+        """Time passes: replicas whose log has lost something ask for a snapshot."""
+        for group, silence in self._replicas.silent.items():
+            silence.ticks -= ticks
+            if silence.ticks <= 0 and silence.leader is not None:
+                silence.ticks = self._ask_ticks
+                node, leader = silence.leader
+                own = self._replicas.running[group].replica_id
+                turn.outbox.add_state_request(node, group, leader, own, silence.log.promised)
 
     def met_damage(self, turn: "Turn", damaged: Mapping[int, Corruption]) -> None:
         """The states of these groups are damaged on the disk: they cannot be flushed, or not be sent."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..native.entries import MAX_RUN_ENTRIES
-from ..raft.entry import Entry, EntryType
+from ..raft.entry import Entry, EntryId, EntryType
 from ..raft.node import RawNode
 from ..raft.progress import Progress
 from ..raft.ready import Ready
@@ -16,6 +16,7 @@ from .core_config import core_config
 from .errors import Corruption, Error, NotLeader, Quarantined, SnapshotTooLarge
 from .keeping import LogKeeping
 from .logstore.port import Birth, GroupLog, GroupWrite
+from .lostlogs import Silence
 from .pending import Answer, PendingProposals, PendingReads
 from .rebuilding import Rebuilding
 from .replica_storage import ReplicaStorage
@@ -73,6 +74,8 @@ class Replica:
         self.quarantine: Quarantined | None = None
         self.rebuilding: Rebuilding | None = None
         """Set while the machine's state is not that of ``applied``, nor of any other point of the log."""
+        self.silence: Silence | None = None
+        """Set while the log has lost what it had promised to hold: the replica takes no part."""
         self.commands_applied = 0
         """Commands that the machine has applied since this replica started."""
         self.place = 0
@@ -245,6 +248,12 @@ class Replica:
         if unapplied:
             self.apply(unapplied, answers)
 
+    @property
+    def durable_point(self) -> EntryId | None:
+        """Where the state stands that could be sent now, None if there is none."""
+        applied = self._state_to_send()
+        return None if applied is None else EntryId(applied.term, applied.index)
+
     def _state_to_send(self) -> Applied | None:
         """Where the state on the disk stands; after a command that raised this is the last good one.
 
@@ -338,6 +347,11 @@ class Replica:
     def ask_checkpoint(self) -> None:
         """The log is to be cut as far as can be: the next flush should have a checkpoint."""
         self._checkpoint_asked = True
+
+    @property
+    def log_may_be_cut(self) -> bool:
+        """Whether no snapshot is to take the place of the log, or of the state."""
+        return not (self.installing or self.rebuilding or self.silence)
 
     @property
     def passed(self) -> int:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from ..raft.entry import EntryId
 from ..raft.errors import RaftError
 from ..raft.ids import NO_REPLICA
 from ..raft.state import HardState
@@ -12,6 +13,7 @@ from .births import Births
 from .config import EngineConfig
 from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader, Quarantined
 from .logstore.port import Birth, GroupWrite, LogStore
+from .lostlogs import NOBODY, Silence, SupersededLog
 from .pending import Answer
 from .replica import Replica
 from .statemachine.protocol import StateMachine, volatile
@@ -41,6 +43,8 @@ class Replicas:
         self.running: dict[int, Replica] = {}
         self.lost: dict[int, Error] = {}
         """Groups whose replica here cannot run, and why."""
+        self.silent: dict[int, Silence] = {}
+        """Those among the running ones whose log has lost something: they take no part."""
         self.trouble: Error | None = None
         """Why the disk takes no writes of callers at present."""
         self._with_peers: set[int] = set()
@@ -88,6 +92,12 @@ class Replicas:
             else:
                 logger.warning("group %d: its state is made anew from the log: %s", birth.group, error)
         self._finish_install(birth, applied)
+        promised = self._state.promised(birth.group)
+        if promised is not None:
+            superseded = SupersededLog(log, promised)
+            if not superseded.whole:
+                return self._start_silent(birth, superseded, machine)
+            self._state.set_promised(birth.group, None)
         start = log.first_index() - 1
         if applied.index < start:
             lost = lost or Corruption(
@@ -107,6 +117,48 @@ class Replicas:
         self.running[birth.group] = replica
         self.timers.add(replica)
         return replica
+
+    def _start_silent(self, birth: Birth, log: SupersededLog, machine: StateMachine) -> Replica:
+        """A replica that takes no part: it counts as one that knows nothing, and keeps its term and vote."""
+        nothing = Applied(0, 0, NOBODY, machine.metadata())
+        replica = Replica(
+            birth, log, machine, nothing, self._state, self._config, self._seed, self.rebuilding
+        )
+        replica.silence = self.silent[birth.group] = Silence(log)
+        self.running[birth.group] = replica
+        self.timers.add(replica)
+        return replica
+
+    def silence(self, replica: Replica, error: Corruption) -> list[Answer]:
+        """A replica has lost what its log had promised to hold: it waits for a snapshot from now on.
+
+        Returns the answers to those who wait for it.
+        """
+        logger.error("group %d: its log is damaged, a snapshot is asked of a peer: %s", replica.group, error)
+        answers = self._stop(replica, NotLeader(replica.group, replica.leader_node))
+        log = self._log.group(replica.group)
+        last = log.last_index()
+        promised = EntryId(log.term(last), last)
+        self._state.set_promised(replica.group, promised)
+        self._start_silent(replica.birth, SupersededLog(log, promised), replica.machine)
+        return answers
+
+    def end_silence(self, replica: Replica) -> None:
+        """If a snapshot has taken the place of the damaged log, durably, the replica takes part again."""
+        silence = replica.silence
+        if silence is not None and silence.log.whole and replica.raw.raft.log.unstable.snapshot is None:
+            logger.warning("group %d: its log is whole again, by a snapshot", replica.group)
+            replica.silence = None
+            del self.silent[replica.group]
+            self._state.set_promised(replica.group, None)
+
+    def _stop(self, replica: Replica, reason: Error) -> list[Answer]:
+        del self.running[replica.group]
+        replica.drop_arrived()
+        self.timers.remove(replica)
+        self.rebuilding.pop(replica.group, None)
+        self.silent.pop(replica.group, None)
+        return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
 
     def _open_state(self, birth: Birth) -> tuple[StateMachine, Applied]:
         """The machine as the state store has it. Raises as `start`."""
@@ -159,12 +211,8 @@ class Replicas:
         """Stop one replica for good; returns the answers to those who wait for it."""
         reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error) or repr(error))
         reason.__cause__ = error
-        del self.running[replica.group]
-        replica.drop_arrived()
-        self.timers.remove(replica)
-        self.rebuilding.pop(replica.group, None)
         self.declare_lost(replica.birth, reason)
-        return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
+        return self._stop(replica, reason)
 
     def fail_all(self, error: Error) -> list[Answer]:
         """Nothing runs any more: the answers to everybody who waits."""

@@ -53,6 +53,14 @@ class Truncations:
                 ages[group] = now
                 self._look_at(replica, now)
 
+    def cut_past(self, replica: Replica, index: int) -> bool:
+        """Cut a log behind an entry that cannot be read, if what it led to is in the state store."""
+        if not replica.log_may_be_cut:
+            return False
+        write = replica.keeping.truncation_past(replica.passed, index)
+        self._add(replica, write)
+        return write is not None
+
     def lost(self, losses: Sequence[Loss]) -> list[tuple[Replica, Corruption]]:
         """Entries cannot be read any more: logs are cut behind them. Returns who still needs them."""
         broken: dict[int, tuple[Replica, Corruption]] = {}
@@ -60,10 +68,7 @@ class Truncations:
             replica = self._running.get(group)
             if replica is None:
                 continue
-            write = replica.keeping.truncation_past(replica.passed, last)
-            if write is not None and not replica.installing:
-                self._waiting.append((write, replica))
-            else:
+            if not self.cut_past(replica, last):
                 error = Corruption(f"the log has lost entries {first} to {last}", group, first)
                 broken.setdefault(group, (replica, error))
         return list(broken.values())
@@ -103,12 +108,7 @@ class Truncations:
         wanting = []
         for group in self._log.holders(_BATCHES):
             replica = self._running.get(group)
-            if (
-                replica is None
-                or replica.installing
-                or replica.rebuilding
-                or not replica.keeping.is_long_and_old(now)
-            ):
+            if replica is None or not replica.log_may_be_cut or not replica.keeping.is_long_and_old(now):
                 continue
             self._add(replica, replica.keeping.compaction(replica.passed, replica.followers, now))
             if replica.needs_checkpoint:
@@ -116,7 +116,7 @@ class Truncations:
         return wanting
 
     def _look_at(self, replica: Replica, now: float) -> None:
-        if replica.installing or replica.rebuilding:
+        if not replica.log_may_be_cut:
             return
         self._add(replica, replica.keeping.truncation(replica.passed, replica.followers, now))
         if replica.keeping.paused_until > now:

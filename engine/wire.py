@@ -12,7 +12,7 @@ import msgpack
 
 from ..native.errors import BadFrame
 from ..native.messages import REJECT, decode_messages
-from ..raft.entry import Entry, EntryType
+from ..raft.entry import Entry, EntryId, EntryType
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, Snapshot
 
@@ -21,7 +21,12 @@ COMMIT_NOTICE: Final = 200
 UNKNOWN_GROUP: Final = 201
 """Row type of the answer to a message for a group that this node does not hold."""
 STATE_REQUEST: Final = 202
-"""Row type of a follower's request for its leader's state: its own is lost."""
+"""Row type of a follower's request for its leader's state: its own is lost.
+
+If its log is lost, too, it names the last entry that was in it.
+"""
+WHOLE_LOG: Final = EntryId(0, 0)
+"""In a request of a follower whose log is whole."""
 
 SNAPSHOT_CONF_LIMIT: Final = 64 * 1024
 

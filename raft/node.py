@@ -239,6 +239,17 @@ class RawNode:
         if self.raft.role is Role.LEADER:
             leader.report_unreachable(self.raft, replica)
 
+    def forget_log(self, replica: int, snapshot: int) -> None:
+        """A leader is told that a follower has lost its log, and sends it the snapshot at this index.
+
+        The only case in which a Match falls: what it stood for is gone. Whoever tells must make sure that the
+        follower takes no part until it has a snapshot that reaches whatever it had promised to hold.
+        """
+        progress = self.raft.tracker.progress.get(replica)
+        if self.raft.role is Role.LEADER and progress is not None:
+            progress.match = 0
+            progress.become_snapshot(snapshot)
+
     def report_snapshot(self, replica: int, *, ok: bool) -> None:
         """Say whether the snapshot for `replica` was delivered; required after each `MsgType.SNAP`.
 

@@ -13,6 +13,7 @@ from ..statemachine.records import (
     HEAD_KEY,
     PIECE,
     PREFIX,
+    PROMISED,
     RECORD,
     Head,
     Kind,
@@ -155,6 +156,9 @@ class _Scan:
                 self._take_group(key, content, group)
             case Kind.CHECKPOINT:
                 self._take_piece(key, content, group)
+            case Kind.PROMISED:
+                if len(content) != PROMISED.size:
+                    raise Corruption("not a place in a log")
 
     def _take_head(self, content: bytes) -> None:
         version = int.from_bytes(content[:2], "little")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from ...raft.entry import EntryId
 from ...raft.messages import Message
 from ..config import EngineConfig
 from ..errors import Corruption
@@ -9,6 +10,7 @@ from ..replica import Replica
 from ..replicas import Replicas
 from ..statemachine.store import StateStore
 from ..turn import Turn
+from ..wire import WHOLE_LOG
 from .receiving import Receiving
 from .sending import Outgoing, Sending
 from .work import StreamEvent, Worked
@@ -41,9 +43,15 @@ class Exchange:
         """The core of a leader wants a snapshot to reach a replica of another node."""
         self._sending.want(replica, message, node, turn)
 
-    def asked(self, replica: Replica, peer: int, node: int, turn: Turn) -> None:
-        """A replica of another node has lost its state, and asks this one for its own."""
-        self._sending.asked(replica, peer, node, turn)
+    def asked(self, replica: Replica, peer: int, node: int, turn: Turn, lost: EntryId) -> None:
+        """A replica of another node has lost its state, and asks this one for its own.
+
+        ``lost``: its log is lost, too, which held this entry.
+        """
+        if lost == WHOLE_LOG:
+            self._sending.asked(replica, peer, node, turn)
+        else:
+            self._sending.asked_for_log(replica, peer, node, turn, lost)
 
     def lost(self, node: int, groups: Iterable[int] | None, turn: Turn) -> None:
         """A node is gone; or, with ``groups``, does not know these."""

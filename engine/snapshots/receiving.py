@@ -191,6 +191,9 @@ class Receiving:
             self._break(one.stream, one, InvalidArgument("something followed the last chunk"), turn)
             return
         replica, offer, point = one.replica, one.offer, one.head.point
+        if replica.silence is not None and not replica.silence.ends_with(point):
+            self._break(one.stream, one, InvalidArgument("the log that was lost reached further"), turn)
+            return
         one.snapshot = snapshot = Snapshot(point.index, point.term, point.conf_state)
         replica.arrived = Arrived(snapshot, one.staging, point.data)
         self.step(turn, replica, Message(MsgType.SNAP, offer.to, offer.from_, offer.term, snapshot=snapshot))

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from ...native.errors import BadFrame
 from ...native.frames import seal
+from ...raft.entry import EntryId
 from ...raft.messages import Message, MsgType
 from ...raft.progress import ProgressState
 from ...raft.state import Snapshot
@@ -116,6 +117,20 @@ class Sending:
             one = Outgoing(replica, message, node, asked=True)
             if one.wanted:
                 self._add(one, turn)
+
+    def asked_for_log(self, replica: Replica, peer: int, node: int, turn: Turn, lost: EntryId) -> None:
+        """A peer has lost its log, up to this entry. A leader whose state reaches that sends it, once.
+
+        What the peer had acknowledged does not count any more, and its core waits for this snapshot.
+        """
+        point = replica.durable_point
+        if not replica.leads or point is None or point < lost or self._has((replica.group, peer)):
+            return
+        replica.raw.forget_log(peer, point.index)
+        message = Message(MsgType.SNAP, peer, replica.replica_id, replica.raw.raft.term)
+        one = Outgoing(replica, message, node, asked=False)
+        if one.wanted:
+            self._add(one, turn)
 
     def _has(self, receiver: Receiver) -> bool:
         return any(receiver in kept for kept in (self._waiting, self._active, self._delivered))

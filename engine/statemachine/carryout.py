@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from ...raft.entry import EntryId
 from ..errors import Corruption
 from .applied import Point
 from .flush import Flush, Pending
@@ -12,6 +13,7 @@ from .pieces import sorted_pieces
 from .records import (
     HEAD_KEY,
     PREFIX,
+    PROMISED,
     Head,
     Kind,
     checkpoint_pieces,
@@ -44,6 +46,7 @@ def carry_out(flush: Flush, writer: Writer) -> None:
     for group, tallying in tallies.items():
         records[group] = records[group]._replace(tally=tallying.result())
     _write_records(flush.groups, records, writer)
+    _write_promised(flush.promised, writer)
     flush.reclaimed = _reclaim(flush.reclaim, writer)
 
 
@@ -103,6 +106,15 @@ def _write_records(groups: dict[int, Pending], records: dict[int, GroupRecord], 
             _replace_checkpoint(group, pending.checkpoint, writer)
     pairs.sort()
     put_in_pieces(pairs, writer)
+
+
+def _write_promised(promised: dict[int, EntryId | None], writer: Writer) -> None:
+    for group, entry in sorted(promised.items()):
+        key = record_key(Kind.PROMISED, group)
+        if entry is None:
+            writer.delete(key)
+        else:
+            writer.put_many([(key, seal(key, PROMISED.pack(*entry)))])
 
 
 def _replace_checkpoint(group: int, checkpoint: tuple[Point, bytes] | None, writer: Writer) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from ...raft.entry import EntryId
 from ..errors import Corruption
 from .applied import Point
 from .grouprecord import NO_DATA
@@ -53,6 +54,8 @@ class Flush:
     next_prefix: int
     groups: dict[int, Pending]
     reclaim: tuple[int, ...]
+    promised: dict[int, EntryId | None] = field(default_factory=dict)
+    """By group the last entry that its log held when it was damaged; None: the log is whole again."""
     reclaimed: list[int] = field(default_factory=list)
     """Of the abandoned prefixes in ``reclaim``, those of which nothing is left."""
     damaged: dict[int, Corruption] = field(default_factory=dict)

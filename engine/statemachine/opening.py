@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+from ...raft.entry import EntryId
 from ..errors import Corruption, VersionMismatch
 from .applied import Point
 from .grouprecord import NO_DATA, GroupRecord, open_group_record
@@ -14,6 +15,7 @@ from .records import (
     HEAD,
     HEAD_KEY,
     PREFIX,
+    PROMISED,
     Head,
     Kind,
     checkpoint_range,
@@ -112,6 +114,18 @@ def read_point(medium: Medium | Moment, group: int) -> Point | None:
     """The applied record on the disk. Raises Corruption."""
     record = read_group_record(medium, group)
     return None if record is None else record.open_point(record_key(Kind.GROUP, group), group)
+
+
+def read_promised(medium: Medium, group: int) -> EntryId | None:
+    """The last entry that a group's log held when it was damaged, None if it is whole. Raises Corruption."""
+    key = record_key(Kind.PROMISED, group)
+    stored = medium.get(key)
+    if stored is None:
+        return None
+    content = unseal(key, stored, group)
+    if len(content) != PROMISED.size:
+        raise damaged(key, group, "not a place in a log")
+    return EntryId(*PROMISED.unpack(content))
 
 
 def check_tally(medium: Medium, group: int) -> None:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from ...raft.entry import EntryId
 from ..errors import Corruption
 from .applied import Applied, Point
 from .carryout import carry_out
@@ -19,6 +20,7 @@ from .opening import (
     read_head,
     read_pairs,
     read_point,
+    read_promised,
 )
 from .paging import Pair
 from .records import PREFIX, prefix_range, unseal
@@ -46,6 +48,7 @@ class OverlayStore:
         self._flush: Flush | None = None
         self._durable: dict[int, int] = {}  # applied indexes as far as they were asked for or flushed
         self._spent: deque[dict[bytes, bytes | None]] = deque()  # of tables that are on the disk
+        self._promised: dict[int, EntryId | None] = {}  # to be flushed
         self._marked: dict[int, Point] = {}  # points with an install marker, as far as they are known
 
     @property
@@ -119,6 +122,18 @@ class OverlayStore:
         assert active.index() is not None, "set the installed point first"
         self._marked[group] = _set_mark(active, term)
 
+    def promised(self, group: int) -> EntryId | None:
+        """The last entry that the group's log held when it was damaged; None if it is whole."""
+        layers = [self._promised, {} if self._flush is None else self._flush.promised]
+        for layer in layers:
+            if group in layer:
+                return layer[group]
+        return read_promised(self.medium, group)
+
+    def set_promised(self, group: int, entry: EntryId | None) -> None:
+        """Note, with the next flush, that the group's log is damaged, or whole again."""
+        self._promised[group] = entry
+
     def remove(self, group: int) -> None:
         """Forget the group: data, records and checkpoint, with the next flush."""
         self.group(group).forget()
@@ -138,13 +153,14 @@ class OverlayStore:
         """Take everything written so far out of the way of new writes; None if there is nothing to write."""
         assert self._flush is None, "one flush at a time"
         self.pending_bytes = 0
-        if not self._changed and not self._dead:
+        if not self._changed and not self._dead and not self._promised:
             return None
         groups = self._active_layers()
         for space in self._changed.values():
             space.frozen, space.active = space.active, None
         self._changed = {}
-        self._flush = Flush(self._sequence + 1, self._next_prefix, groups, tuple(self._dead))
+        promised, self._promised = self._promised, {}
+        self._flush = Flush(self._sequence + 1, self._next_prefix, groups, tuple(self._dead), promised)
         return self._flush
 
     def write(self, flush: Flush) -> None:

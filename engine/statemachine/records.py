@@ -7,6 +7,7 @@ A key begins with a data prefix, u64 big-endian. Prefix 0 holds records, every o
 0 | DEAD | prefix u64                 empty; the data under this prefix belongs to nobody
 0 | GROUP | group u64                 data prefix, number of keys, their sum u64 each; applied record
 0 | CHECKPOINT | group u64 | n u32    piece n of a checkpoint (piece 0 begins with its record)
+0 | PROMISED | group u64              term and index u64 each: the last entry that a damaged log held
 prefix | user key                     value
 ====================================  ===========================================================
 
@@ -36,6 +37,7 @@ RECORD = struct.Struct(">QBQ")
 PIECE = struct.Struct(">QBQI")
 HEAD = struct.Struct("<HQQ")
 CHECKPOINT_HEAD = struct.Struct("<IQ")
+PROMISED = struct.Struct("<QQ")
 
 
 class Kind(IntEnum):
@@ -45,6 +47,7 @@ class Kind(IntEnum):
     DEAD = 3
     GROUP = 4
     CHECKPOINT = 5
+    PROMISED = 6
 
 
 class Head(NamedTuple):

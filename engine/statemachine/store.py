@@ -11,6 +11,7 @@ meanwhile), ``flushed`` (loop's thread). After a failed ``write`` the same flush
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
+from ...raft.entry import EntryId
 from .applied import Applied
 from .flush import Flush
 from .paging import Pair
@@ -107,6 +108,17 @@ class StateStore(Protocol):
 
         None removes the mark. Asserts that the point was set since the last freeze.
         """
+        ...
+
+    def promised(self, group: int) -> EntryId | None:
+        """The last entry that the group's log held when it was damaged; None if it is whole.
+
+        Raises Corruption if the record of that is damaged.
+        """
+        ...
+
+    def set_promised(self, group: int, entry: EntryId | None) -> None:
+        """Note, with the next flush, that the group's log is damaged, or whole again."""
         ...
 
     def remove(self, group: int) -> None:

@@ -1,6 +1,5 @@
 """What a node does about entries that collection could not read."""
 
-from multiraft.engine.errors import Quarantined
 from multiraft.engine.logstore.collection import CollectionPolicy
 
 from .harness import Host, Nodes, put
@@ -53,8 +52,8 @@ def test_lost_entries_whose_effects_are_durable_are_cut_off():
     assert reborn.machine(GROUP).digest() == nodes.leader(GROUP).machine(GROUP).digest()
 
 
-def test_a_replica_that_lost_entries_which_only_its_log_had_is_set_aside():
-    """Others lead the group on; what this node is asked of it gets the reason."""
+def test_a_replica_that_lost_entries_which_only_its_log_had_is_silent():
+    """Others lead the group on, until it has a snapshot."""
     nodes = Nodes()
     nodes.create(GROUP)
     nodes.settle()
@@ -67,9 +66,12 @@ def test_a_replica_that_lost_entries_which_only_its_log_had_is_set_aside():
     for number in range(10, 13):
         leader.propose(GROUP, put(b"%03d" % number, b"one more"), token=number)
         nodes.settle()
-    lost = leader.node.replicas.lost[GROUP]
-    assert isinstance(lost, Quarantined)
-    assert f"lost entries {index} to {index}" in str(lost)
+    assert leader.replica(GROUP).silence is not None
     nodes.pass_time(3)
     write(nodes, 40)
     assert nodes.leader(GROUP) is not leader
+    assert leader.replica(GROUP).silence is not None, "its state store has not taken the snapshot"
+    del leader.flush
+    nodes.pass_time(3)
+    assert leader.replica(GROUP).silence is None
+    assert leader.machine(GROUP).get(b"040") == nodes.leader(GROUP).machine(GROUP).get(b"040")

@@ -86,6 +86,7 @@ class FakeReplica:
         self.installing: Any = None
         self.quarantine: Any = None
         self.rebuilding: Any = None
+        self.silence: Any = None
         self.log = FakeLog()
         own = SimpleNamespace(match=0)
         self.raft = SimpleNamespace(

@@ -64,7 +64,7 @@ class Suite(Checker):
         seen, running = self._applied_at[node_id], node.replicas.running
         for group in groups:
             replica = running.get(group)
-            if replica is not None:
+            if replica is not None and (replica.silence is None or replica.installing is not None):
                 index, before = replica.applied.index, seen.get(group, FIRST_APPLIED)
                 if index != before:
                     seen[group] = index
