@@ -29,7 +29,7 @@ class ApplyRoom:
         self._room = self._limit - self._state.pending_bytes
         if self._room > 0:
             for group, replica in self._held.items():
-                active[group] = replica
+                active[group] = replica  # noqa: PERF403 # `update` passes by who watches the dictionary
             self._held.clear()
 
     def admit(self, replica: Replica) -> None:
