@@ -10,7 +10,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     """One line of ``status``: replicas, leaders and lag of this node.
 
     ``ready`` counts the ranges' replicas that have applied an entry of their first leader, ``led_ready`` the
-    ranges that this node leads and that can take writes. ``turns`` is what
+    ranges that this node leads and that can take writes; ``lost`` the replicas that cannot run,
+    ``rebuilding`` those whose state is on its way from a peer. ``turns`` is what
     :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
@@ -28,6 +29,7 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "applied": sum(one.applied.index - 1 for one in ranges),
         "max_term": max((one.raw.raft.term for one in ranges), default=0),
         "lost": len(node.replicas.lost),
+        "rebuilding": len(node.replicas.rebuilding),
         "longest_turn_ms": round(host.turns.longest_seconds * 1000, 3),
         "turns": host.turns.summary(),
         "log_batches": host.log_batches,

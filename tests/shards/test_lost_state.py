@@ -73,7 +73,8 @@ def test_a_node_gets_its_state_back(tmp_path: Path, damage):
     async def look() -> None:
         async with Cluster.local(3, path=tmp_path, config=CONFIG) as cluster:
             await wait_whole(cluster)
-            assert not any(engine.assembly.node.replicas.lost for engine in cluster.nodes)
+            told = await cluster.status()
+            assert [(one["lost"], one["rebuilding"]) for one in told["nodes"]] == [(0, 0)] * 3
             for number in range(PUTS):
                 assert await cluster.get(b"z%03d" % number) == b"%d" % number
             await cluster.put(b"later", b"too")
