@@ -55,7 +55,7 @@ class EngineConfig:
     """How long such a message waits before it is dropped."""
     snapshot_ms: int = 30_000
     """How long a snapshot on its way may stand still before it counts as lost and begins anew."""
-    snapshot_chunk_bytes: int = 256 * KIB
+    snapshot_chunk_bytes: int = 1 * MIB
     """Keys and values per chunk of a snapshot, at most 1 MiB (at least one pair goes, whatever its size)."""
     snapshot_bytes_per_second: int = 64 * MIB
     """Bytes of snapshots that this node sends, and as many that it receives, per second."""

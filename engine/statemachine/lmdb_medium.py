@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, cast
 
 import lmdb
 
+from ...native.pages import let_go, resident_of_files
 from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import (
@@ -37,6 +38,12 @@ MAP_BYTES = 1 << 40
 #: Errors of the operating system that have a text but no class in LMDB.
 NO_ROOM = (os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
 INPUT_OUTPUT = os.strerror(errno.EIO)
+
+#: Mapped files may take so much of the process's memory until the state store lets go of its own.
+RESIDENT_BYTES = 96 << 20
+
+#: How much is read at one moment until somebody looks at that.
+LOOK_BYTES = 8 << 20
 
 #: With less than this free, an input/output error is taken for a full disk.
 SCARCE_BYTES = 16 << 20
@@ -72,7 +79,7 @@ class LmdbMedium:
     def moment(self) -> "LmdbMoment":
         """A read transaction that lives until it is closed."""
         with self._errors():
-            moment = LmdbMoment(self._begin_read(), self._errors, self._moments.discard)
+            moment = LmdbMoment(self._begin_read(), self._errors, self._bound_memory, self._moments.discard)
         self._moments.add(moment)
         return moment
 
@@ -83,6 +90,15 @@ class LmdbMedium:
         with self._committing, self._errors():
             if not self._closed:
                 self._readers.look(self._environment, lambda: (self._path / DATA).stat().st_size)
+                self._bound_memory()
+
+    def _bound_memory(self) -> None:
+        """Let go of what was read: else all of the file that was ever touched counts as this process's.
+
+        Only while nobody can close the environment.
+        """
+        if resident_of_files() > RESIDENT_BYTES:
+            let_go(self._path / DATA)
 
     def reopen(self) -> None:
         """Close the environment and open it anew: LMDB refuses to go on after a failed meta page."""
@@ -199,10 +215,13 @@ class LmdbMoment:
         self,
         transaction: lmdb.Transaction,
         errors: Callable[[], AbstractContextManager[None]],
+        bound_memory: Callable[[], None],
         on_close: Callable[["LmdbMoment"], None],
     ) -> None:
         self._transaction: lmdb.Transaction | None = transaction
         self._errors = errors
+        self._bound_memory = bound_memory
+        self._touched = 0
         self._on_close = on_close
         self._in_use = threading.Lock()
 
@@ -214,7 +233,12 @@ class LmdbMoment:
     def page(self, start: bytes, stop: bytes, limit: int) -> Page:
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, ascending."""
         with self._in_use, self._errors():
-            return _page(self._open(), start, stop, limit, reverse=False)
+            page = _page(self._open(), start, stop, limit, reverse=False)
+            self._touched += sum(len(value) for _, value in page.pairs)
+            if self._touched >= LOOK_BYTES:
+                self._touched = 0
+                self._bound_memory()
+            return page
 
     def close(self) -> None:
         """End the transaction; waits for a page that is being read."""

@@ -22,3 +22,7 @@ void mr_pages_will_need(const uint8_t *data, uint64_t length) {
     uintptr_t end = (uintptr_t)data + length;
     (void)madvise((void *)start, end - start, MADV_WILLNEED);
 }
+
+void mr_pages_let_go(uint64_t address, uint64_t length) {
+    (void)madvise((void *)(uintptr_t)address, length, MADV_DONTNEED);
+}

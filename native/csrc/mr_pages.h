@@ -14,6 +14,10 @@ uint64_t mr_pages_find(const uint8_t *data, uint64_t length, uint64_t size, uint
 /* Asks the system to bring these bytes of a mapped file into memory, and does not wait for it. A hint. */
 void mr_pages_will_need(const uint8_t *data, uint64_t length);
 
+/* Takes the pages at `address` out of this process's memory; they come back from the file when they are
+ * touched. `address` begins a page of a shared map of a file that nobody unmaps meanwhile. A hint. */
+void mr_pages_let_go(uint64_t address, uint64_t length);
+
 /* cffi: end */
 
 #endif /* MR_PAGES_H */
