@@ -30,6 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     const uint8_t *pages = fuzz_copy(input.data, input.size);
+    mr_pages_will_need(pages, input.size);
+    mr_pages_let_go(0, 0); /* of a heap it would take what is in it */
     uint64_t found = mr_pages_find(pages, input.size, page_size, at, wanted, wanted_length, page);
     REQUIRE(found == plain_find(pages, input.size, page_size, at, wanted, wanted_length, page));
     fuzz_observe(&found, sizeof(found));
