@@ -11,13 +11,16 @@ from contextlib import nullcontext
 from enum import EnumType
 from functools import partial
 
-from .plan import draw
+from .plan import Plan, draw
 from .plants import PLANTS, WAITING, listing
-from .run import Result, simulate
-from .shrink import shrink, spans, unspans
+from .run import Result, command, simulate, varied
+from .shrink import Shrunk, shrink, spans, unspans
+from .trace import KEPT
 
 PROGRESS_S = 10.0
 TRACE_LINES = 80
+DETAILED = 3
+"""Failures, at most, that are shown with their traces."""
 
 if sys.version_info < (3, 12):
     # As long as this method is there, nothing that 3.11 does to make attributes fast works for the members of
@@ -40,8 +43,7 @@ def main() -> int:
         print(json.dumps(report))
     else:
         print(", ".join(f"{name} {value}" for name, value in report.items()))
-    for result in failed[:3]:
-        explain(options, result)
+    explain_some(options, failed)
     return 0 if report["ok"] else 1
 
 
@@ -54,11 +56,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--plant", help="a bug to put back, or `all` one after the other; `list` names them")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--trace", action="store_true", help="print the whole trace of a failure")
+    parser.add_argument("--group", type=int, metavar="G", help="of the trace only what concerns group G")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument(
         "--shrink", type=int, metavar="SEED", help="find out what a failing seed needs to fail"
     )
-    parser.add_argument("--without-faults", default="", metavar="1,4-7", help="leave these faults out")
+    numbers = "leave these faults out (from 1000 on: poison, from 2000 on: lost states)"
+    parser.add_argument("--without-faults", default="", metavar="1,4-7", help=numbers)
     parser.add_argument(
         "--without-operations", default="", metavar="1,4-7", help="leave these operations out"
     )
@@ -74,11 +78,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run_seed(options: argparse.Namespace, seed: int) -> Result:
     """One seed, with the plant if there is one."""
-    plan = draw(seed, options.nodes, options.groups)
-    plan = plan.without(unspans(options.without_faults), unspans(options.without_operations))
     planted = PLANTS[options.plant].apply() if options.plant else nullcontext()
     with planted:
-        return simulate(plan, last=1_000_000 if options.trace else TRACE_LINES)
+        last = KEPT if options.trace else TRACE_LINES
+        return simulate(plan_of(options, seed), last, options.group)
+
+
+def plan_of(options: argparse.Namespace, seed: int) -> Plan:
+    """What the seed stands for, without what is to be left out."""
+    plan = draw(seed, options.nodes, options.groups)
+    return plan.without(unspans(options.without_faults), unspans(options.without_operations))
 
 
 def run_all(options: argparse.Namespace) -> tuple[dict[str, object], list[Result]]:
@@ -134,10 +143,21 @@ def results(options: argparse.Namespace) -> Iterator[Result]:
             pool.shutdown(cancel_futures=True)
 
 
+def explain_some(options: argparse.Namespace, failed: list[Result]) -> None:
+    """A few failures, of as many checkers as possible, and how to see the others."""
+    ordered = varied(failed)
+    for result in ordered[:DETAILED]:
+        explain(options, result)
+    seeds = [(one.plan.seed, one.violation.kind) for one in ordered[DETAILED:] if one.violation]
+    if seeds:
+        more = ", ".join(f"--seeds {seed}:{seed + 1} ({kind})" for seed, kind in seeds)
+        print(f"{len(seeds)} more: {more}", file=sys.stderr)
+
+
 def explain(options: argparse.Namespace, result: Result) -> None:
     """How to see it again, and what happened last."""
     assert result.violation is not None
-    lines = ["", *result.trace, "", result.violation.where, f"{replay(options, result.plan.seed)} --trace"]
+    lines = ["", *result.trace, "", result.violation.where, replay(options, result.plan.seed)]
     lines += [repr(result.plan), f"hash {result.digest}", f"violated: {result.violation}"]
     print("\n".join(lines), file=sys.stderr)
 
@@ -145,24 +165,24 @@ def explain(options: argparse.Namespace, result: Result) -> None:
 def replay(
     options: argparse.Namespace, seed: int, faults: Iterable[int] = (), steps: Iterable[int] = ()
 ) -> str:
-    """The command that repeats a run bit for bit."""
-    parts = [f"python -m tests.simulation --seeds {seed}:{seed + 1}"]
-    given = ((name, getattr(options, name)) for name in ("groups", "nodes", "plant"))
+    """The command that repeats a run bit for bit, and prints all of its trace."""
+    parts = [command(seed)]
+    given = ((name, getattr(options, name)) for name in ("groups", "nodes", "plant", "group"))
     parts += [f"--{name} {value}" for name, value in given if value is not None]
     left_out = {
         "--without-faults": {*unspans(options.without_faults), *faults},
         "--without-operations": {*unspans(options.without_operations), *steps},
     }
     parts += [f"{name} {spans(numbers)}" for name, numbers in left_out.items() if numbers]
-    return " ".join(parts)
+    return " ".join([*parts, "--trace"])
 
 
 def shrink_one(options: argparse.Namespace) -> int:
     """Print the smallest run found that still fails."""
-    plan = draw(options.shrink, options.nodes, options.groups)
+    plan, progress = plan_of(options, options.shrink), Progress()
     planted = PLANTS[options.plant].apply() if options.plant else nullcontext()
     with planted:
-        found = shrink(plan, lambda text: print(text, file=sys.stderr, flush=True))
+        found = shrink(plan, progress.made)
     if found is None:
         print(f"seed {options.shrink} does not fail", file=sys.stderr)
         return 0
@@ -170,8 +190,27 @@ def shrink_one(options: argparse.Namespace) -> int:
     print(f"{len(found.plan.faults)} faults and {len(found.plan.steps)} operations are left", file=sys.stderr)
     for fault in found.plan.faults:
         print(f"  {fault.at:8.3f} {fault.kind} for {fault.lasts:.3f} s", file=sys.stderr)
-    print(f"violated: {found.violation}", file=sys.stderr)
+    if str(found.violation) == str(found.was):
+        print(f"violated: {found.violation}", file=sys.stderr)
+    else:
+        print(f"was: {found.was}\nnow: {found.violation}", file=sys.stderr)
     return 1
+
+
+class Progress:
+    """Says how far shrinking has come: whenever less is left, and every few seconds."""
+
+    def __init__(self) -> None:
+        self._began = self._told = time.monotonic()
+        self._left = ""
+
+    def made(self, found: Shrunk) -> None:
+        """One more run is over."""
+        now = time.monotonic()
+        left = f"{len(found.plan.faults)} faults and {len(found.plan.steps)} operations are left"
+        if left != self._left or now - self._told > PROGRESS_S:
+            self._told, self._left = now, left
+            print(f"{found.runs} runs, {now - self._began:.0f} s: {left}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

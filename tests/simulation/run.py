@@ -2,12 +2,15 @@
 
 import gc
 import logging
+import shlex
+import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from multiraft.engine.replica import SYSTEM_GROUP
@@ -20,6 +23,7 @@ from .faults import Faults
 from .loop import World, graveyard
 from .plan import Plan
 from .poison import quarantined, reports
+from .trace import describe_violation
 from .workload import Caller, Workload, range_of
 
 BOOT_S = 20.0
@@ -271,8 +275,27 @@ def quiet() -> Iterator[None]:
             gc.enable()
 
 
-def simulate(plan: Plan, last: int = 200) -> Result:
-    """Carry a plan out; ``last``: how much of the trace of a failure to keep."""
+def varied(failed: Iterable[Result]) -> list[Result]:
+    """Failures in such an order that the first of each checker comes before the second of any."""
+    firsts: dict[str, Result] = {}
+    others: list[Result] = []
+    for result in failed:
+        kind = result.violation.kind if result.violation is not None else ""
+        if firsts.setdefault(kind, result) is not result:
+            others.append(result)
+    return [*firsts.values(), *others]
+
+
+def command(seed: int) -> str:
+    """What runs a seed again where this was started, whether or not an environment is activated."""
+    interpreter, here = Path(sys.executable), Path.cwd()
+    if interpreter.is_relative_to(here):
+        interpreter = interpreter.relative_to(here)
+    return f"{shlex.quote(str(interpreter))} -m tests.simulation --seeds {seed}:{seed + 1}"
+
+
+def simulate(plan: Plan, last: int = 200, group: int | None = None) -> Result:
+    """Carry a plan out; ``last``: how much of the trace of a failure to keep, and of which group alone."""
     began = time.process_time()
     with quiet():
         simulation = Simulation(plan)
@@ -294,8 +317,11 @@ def simulate(plan: Plan, last: int = 200) -> Result:
             snapshots=tally.snapshots,
             groups=tally.groups,
             violation=violation,
-            trace=cluster.trace.lines(last) if violation is not None else [],
+            trace=[],
         )
+        if violation is not None:
+            ending = describe_violation(simulation.world.now, violation.text)
+            result.trace = [*cluster.trace.lines(last, group), ending]
         del simulation, cluster
     result.seconds = time.process_time() - began
     return result

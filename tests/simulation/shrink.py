@@ -17,10 +17,17 @@ class Shrunk:
     steps: set[int]
     """Numbers of the operations, likewise."""
     violation: Failure
+    was: Failure
+    """What the whole run failed with: the same checker's words, perhaps of another place."""
+    runs: int = 1
+    """Made so far."""
 
 
-def shrink(plan: Plan, tell: Callable[[str], None]) -> Shrunk | None:
-    """The smallest run found; None if the plan does not fail at all.
+Tell = Callable[[Shrunk], None]
+
+
+def shrink(plan: Plan, tell: Tell) -> Shrunk | None:
+    """The smallest run found; None if the plan does not fail at all. ``tell`` hears of every run made.
 
     First whole kinds of faults go, then halves, quarters and so on of what is left. A run counts as failing
     if the same checker objects: another violation may be another bug.
@@ -28,7 +35,8 @@ def shrink(plan: Plan, tell: Callable[[str], None]) -> Shrunk | None:
     violation = simulate(plan).violation
     if violation is None:
         return None
-    shrunk = Shrunk(plan, set(), set(), violation)
+    shrunk = Shrunk(plan, set(), set(), violation, was=violation)
+    tell(shrunk)
     for kind in sorted({fault.kind for fault in plan.faults}):
         _try(shrunk, plan, {fault.number for fault in plan.faults if fault.kind == kind}, set(), tell)
     _halve(shrunk, plan, [fault.number for fault in plan.faults], shrunk.faults, tell)
@@ -36,9 +44,7 @@ def shrink(plan: Plan, tell: Callable[[str], None]) -> Shrunk | None:
     return shrunk
 
 
-def _halve(
-    shrunk: Shrunk, plan: Plan, numbers: list[int], gone: set[int], tell: Callable[[str], None]
-) -> None:
+def _halve(shrunk: Shrunk, plan: Plan, numbers: list[int], gone: set[int], tell: Tell) -> None:
     """Leave pieces out, from large ones to single ones."""
     size = max(1, len(numbers) // 2)
     while True:
@@ -54,20 +60,18 @@ def _halve(
         size = max(1, size // 2)
 
 
-def _try(
-    shrunk: Shrunk, plan: Plan, faults: Collection[int], steps: Collection[int], tell: Callable[[str], None]
-) -> None:
+def _try(shrunk: Shrunk, plan: Plan, faults: Collection[int], steps: Collection[int], tell: Tell) -> None:
     """Keep these out if it fails without them."""
     smaller = plan.without(shrunk.faults | set(faults), shrunk.steps | set(steps))
     if len(smaller.faults) + len(smaller.steps) == len(shrunk.plan.faults) + len(shrunk.plan.steps):
         return
     violation = simulate(smaller).violation
-    if violation is None or violation.kind != shrunk.violation.kind:
-        return
-    shrunk.plan, shrunk.violation = smaller, violation
-    shrunk.faults.update(faults)
-    shrunk.steps.update(steps)
-    tell(f"{len(smaller.faults)} faults, {len(smaller.steps)} operations")
+    shrunk.runs += 1
+    if violation is not None and violation.kind == shrunk.was.kind:
+        shrunk.plan, shrunk.violation = smaller, violation
+        shrunk.faults.update(faults)
+        shrunk.steps.update(steps)
+    tell(shrunk)
 
 
 def spans(numbers: Iterable[int]) -> str:

@@ -3,15 +3,17 @@
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.simulation.plan import FAULTS, POISONS, Plan, draw
+from tests.simulation.plan import FAULTS, POISONS, STATE_LOSSES, Plan, draw
 from tests.simulation.plants import PLANTS
-from tests.simulation.run import simulate
-from tests.simulation.shrink import shrink, spans, unspans
+from tests.simulation.run import Failure, Result, command, simulate, varied
+from tests.simulation.shrink import Shrunk, shrink, spans, unspans
 
 CATCHING = 40
 """Seeds within which the plant of these tests must be caught."""
@@ -21,8 +23,7 @@ MORE_OBJECTS = 1000
 
 def test_a_cluster_survives(sim_seed: int):
     violation = simulate(draw(sim_seed)).violation
-    again = f"again: python -m tests.simulation --seeds {sim_seed}:{sim_seed + 1} --trace"
-    assert violation is None, f"{violation}\n{violation.where}\n{again}"
+    assert violation is None, f"{violation}\n{violation.where}\nagain: {command(sim_seed)} --trace"
 
 
 def short_plan() -> Plan:
@@ -61,20 +62,29 @@ def test_leaving_nothing_out_changes_nothing():
 
 def test_seeds_draw_every_fault_and_every_size():
     plans = [draw(seed) for seed in range(200)]
-    assert {fault.kind for plan in plans for fault in plan.faults} == {*FAULTS, *POISONS}
+    assert {fault.kind for plan in plans for fault in plan.faults} == {*FAULTS, *POISONS, *STATE_LOSSES}
     assert {plan.nodes for plan in plans} == {3, 4, 5, 6, 7}
     assert sum(plan.groups == 64 for plan in plans) >= 0.04 * len(plans)
 
 
 def test_a_failure_is_made_small():
-    told: list[str] = []
+    runs: list[int] = []
+    left: list[int] = []
+
+    def tell(found: Shrunk) -> None:
+        runs.append(found.runs)
+        left.append(len(found.plan.faults) + len(found.plan.steps))
+
     with PLANTS["rule-response-before-durable"].apply():
         failing = next(plan for plan in map(draw, range(CATCHING)) if simulate(plan).violation)
-        found = shrink(failing, told.append)
+        found = shrink(failing, tell)
         again = simulate(failing.without(found.faults, found.steps))
-    assert len(found.plan.faults) + len(found.plan.steps) < len(failing.faults) + len(failing.steps)
+    assert left[0] == len(failing.faults) + len(failing.steps)
+    assert left[-1] < left[0]
+    assert left == sorted(left, reverse=True)
     assert str(again.violation) == str(found.violation)
-    assert told
+    assert found.was.kind == found.violation.kind
+    assert runs == list(range(1, found.runs + 1))
 
 
 def test_spans_are_read_back():
@@ -84,8 +94,9 @@ def test_spans_are_read_back():
 
 
 def test_the_command_reports_one_object():
-    command = [sys.executable, "-m", "tests.simulation", "--seeds", "0:2", "--nodes", "3", "--groups", "2"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    module = [sys.executable, "-m", "tests.simulation"]
+    options = ["--seeds", "0:2", "--nodes", "3", "--groups", "2", "--json"]
+    done = subprocess.run([*module, *options], capture_output=True, text=True, check=True)
     report = json.loads(done.stdout)
     assert report["seeds"] == 2
     assert report["ok"] is True
@@ -97,15 +108,49 @@ def test_the_command_reports_one_object():
 
 
 def test_the_command_says_how_to_see_a_violation_again():
-    command = [sys.executable, "-m", "tests.simulation", "--plant", "rule-response-before-durable", "--json"]
+    module = [sys.executable, "-m", "tests.simulation"]
+    plant = ["--plant", "rule-response-before-durable"]
     done = subprocess.run(
-        [*command, "--seeds", "0:40", "--jobs", "2"], capture_output=True, text=True, check=True
+        [*module, *plant, "--json", "--seeds", "0:40", "--jobs", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     report = json.loads(done.stdout)
     assert report["ok"] is True
     assert report["violations"] == 1
-    replay = next(line for line in done.stderr.splitlines() if line.startswith("python -m tests.simulation"))
-    assert f"--seeds {report['seeds'] - 1}:{report['seeds']} --plant rule-response-before-durable" in replay
+    said = done.stderr.splitlines()
+    replay = f"{command(report['seeds'] - 1)} --plant rule-response-before-durable --trace"
+    assert replay in said
+    again = subprocess.run(replay, shell=True, capture_output=True, text=True, check=True)
+    assert said[-2:] == again.stderr.splitlines()[-2:]
+    assert said[-2].startswith("hash ")
+
+
+def test_the_interpreter_is_named_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    assert command(7) == ".venv/bin/python -m tests.simulation --seeds 7:8"
+    monkeypatch.setattr(sys, "executable", "/else where/python")
+    assert command(7) == "'/else where/python' -m tests.simulation --seeds 7:8"
+
+
+def test_a_trace_ends_with_the_violation():
+    with PLANTS["rule-response-before-durable"].apply():
+        result = next(one for one in map(simulate, map(draw, range(CATCHING))) if one.violation)
+    ending = r" +\d+\.\d{6} (node \d+) violates: durability: \1, group .*"
+    assert re.fullmatch(ending, result.trace[-1]), result.trace[-1]
+
+
+def test_the_first_failure_of_each_checker_comes_first():
+    def failed(kind: str) -> Result:
+        nothing = dict.fromkeys(("steps", "operations", "faults", "elections", "commits", "snapshots"), 0)
+        failure = Failure(kind, "", "")
+        return Result(short_plan(), "", seconds=0.0, groups=0, violation=failure, trace=[], **nothing)
+
+    results = [failed(kind) for kind in ("lost", "lost", "suite", "lost", "bounds", "suite")]
+    order = [next(at for at, one in enumerate(results) if one is found) for found in varied(results)]
+    assert order == [0, 2, 4, 1, 3, 5]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
