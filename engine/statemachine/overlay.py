@@ -1,16 +1,16 @@
 """The state store of a node over any medium: layers, records and the order of flushes."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from ...raft.entry import EntryId
-from ..errors import Corruption
+from ..errors import Corruption, StorageFailed
 from .applied import Applied, Point
 from .carryout import carry_out
 from .flush import Flush, Pending
 from .keyspace import Keyspace
-from .medium import Medium
+from .medium import Medium, Writer
 from .memory_group import MemoryGroup
 from .opening import (
     groups_with_records,
@@ -46,6 +46,7 @@ class OverlayStore:
         self._memory: dict[int, MemoryGroup] = {}
         self._changed: dict[int, Keyspace] = {}  # groups with an active layer
         self._flush: Flush | None = None
+        self._doubt: StorageFailed | None = None  # until the file is copied
         self._durable: dict[int, int] = {}  # applied indexes as far as they were asked for or flushed
         self._spent: deque[dict[bytes, bytes | None]] = deque()  # of tables that are on the disk
         self._promised: dict[int, EntryId | None] = {}  # to be flushed
@@ -165,7 +166,20 @@ class OverlayStore:
 
     def write(self, flush: Flush) -> None:
         """Write the flush in one transaction. From any thread; again after a failure."""
+        if self._doubt is not None:
+            raise StorageFailed(f"an earlier write to the state store failed: {self._doubt}") from self._doubt
         self.medium.commit(lambda writer: carry_out(flush, writer))
+
+    def _commit_staged(self, work: Callable[[Writer], None]) -> None:
+        """A commit that no flush is told of, so the next one is refused if this one was.
+
+        After a failed flush of its file nobody knows what of it the disk holds, whatever later ones say.
+        """
+        try:
+            self.medium.commit(work)
+        except StorageFailed as error:
+            self._doubt = error
+            raise
 
     def flushed(self, flush: Flush) -> Mapping[int, int]:
         """Take note that ``write`` returned. Returns the applied index of each group that moved."""
@@ -213,7 +227,7 @@ class OverlayStore:
 
     def stage(self) -> StagedData:
         """A place for data that is no group's yet."""
-        return StagedData(self.medium, self.allocate_prefix())
+        return StagedData(self._commit_staged, self.allocate_prefix())
 
     def staged(self, data: StagedData) -> Iterator[Pair]:
         """What has been staged, in order."""
@@ -265,6 +279,7 @@ class OverlayStore:
     def adopt(self) -> None:
         """Put what ``copy`` has written in the place of the file."""
         self.medium.adopt()
+        self._doubt = None
         self._check_sequence()
 
     def _check_sequence(self) -> None:

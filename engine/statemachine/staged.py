@@ -1,7 +1,9 @@
 """Data on its way into the state store, under a prefix that belongs to nobody until a group adopts it."""
 
+from collections.abc import Callable
+
 from .carryout import put_in_pieces
-from .medium import Medium, Writer
+from .medium import Writer
 from .paging import Pair
 from .records import PREFIX, Kind, record_key, seal
 from .tally import Tally, Tallying
@@ -14,11 +16,11 @@ class StagedData:
     does not remove. Only the flush that gives the data to a group takes that note back.
     """
 
-    def __init__(self, medium: Medium, prefix: int) -> None:
+    def __init__(self, commit: Callable[[Callable[[Writer], None]], None], prefix: int) -> None:
         self.prefix = prefix
         self.empty = True
         """Whether nothing was ever written."""
-        self._medium = medium
+        self._commit = commit
         self._tallying = Tallying()
 
     @property
@@ -32,7 +34,7 @@ class StagedData:
         They ascend, and follow those of the calls before. After an error nothing more may be written.
         Raises DiskFull, StorageFailed.
         """
-        self._medium.commit(lambda writer: self._put(pairs, writer))
+        self._commit(lambda writer: self._put(pairs, writer))
         self.empty = False
 
     def _put(self, pairs: list[Pair], writer: Writer) -> None:

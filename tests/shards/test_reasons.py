@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from multiraft.engine.errors import Corruption, DiskFull, Error, StorageFailed
-from multiraft.raft.messages import MsgType
+from multiraft.raft.progress import ProgressState
 from multiraft.shards.explanation import Explanation
 from multiraft.shards.groupfacts import decode_facts, encode_facts, group_facts
 from multiraft.shards.reasons import judge
-from tests.engine.harness import CONFIG, TICK, Host, Nodes, put, sent
+from tests.engine.harness import CONFIG, TICK, Host, Nodes, put
 from tests.engine.settled import GROUP
 
 MEMBERS = (1, 2, 3)
@@ -193,20 +193,26 @@ def test_a_snapshot_on_its_way_and_one_being_put_in_place():
     propose(nodes, 5, 41)
     nodes.settle()
     nodes.cut.clear()
-    while not any(one.message.type is MsgType.SNAP for one in sent(nodes, 1)):
+    raft = nodes[1].replica(GROUP).raw.raft
+    receiver = raft.tracker.progress[nodes[1].replica(GROUP).replica_of_node[3]]
+    while receiver.state is not ProgressState.SNAPSHOT:
         nodes.now += TICK
         for host in nodes.hosts.values():
             host.turn()
             host.write()
-        if not any(one.message.type is MsgType.SNAP for one in sent(nodes, 1)):
-            nodes.deliver()
+            host.flush()
+        nodes.deliver(streams=False)
     found = explain(nodes)
     assert ("snapshot", 3) in codes(found)
-    assert "A snapshot of index 47 is on its way to node 3." in found.words()
-    while not nodes[3].replica(GROUP).installing:
+    assert f"A snapshot of index {receiver.pending_snapshot} is on its way to node 3." in found.words()
+    for _ in range(100):
+        if nodes[3].replica(GROUP).installing:
+            break
         nodes.deliver()
-        nodes[1].turn()
-        nodes[3].turn()
+        for host in nodes.hosts.values():
+            host.turn()
+            host.read_state()
+            host.flush_staged()
     assert ("installing", 3) in codes(explain(nodes))
     nodes.pass_time(1)
     assert explain(nodes).reasons == ()

@@ -122,9 +122,10 @@ PLANTS: Final = [
             Edit(
                 Births,
                 "written",
-                "self._written[batch] = births",
-                "self._written[batch] = []\n    self._durable.extend(births)",
+                "self._written += len(births)",
+                "self._written += len(births)\n    self._durable.extend(births)",
             ),
+            Edit(Births, "durable", "self._durable.extend(births)", "pass"),
         ),
     ),
     Plant(

@@ -211,3 +211,30 @@ def test_what_was_staged_when_the_node_died_is_removed_and_its_prefix_never_used
 
 def pages(store: OverlayStore) -> list[tuple[bytes, bytes]]:
     return store.medium.page(b"", b"\xff" * 9, 10**6, reverse=False).pairs
+
+
+def test_after_a_failed_write_of_staged_data_no_flush_counts_until_the_file_is_copied():
+    """The disk may have dropped what it had not written, and the next flush would not hear of it."""
+    store = MemoryStateStore()
+    filled(store)
+    data = store.stage()
+
+    def refuse() -> None:
+        raise StorageFailed("as ordered")
+
+    store.medium.fault = refuse
+    with pytest.raises(StorageFailed, match="as ordered"):
+        data.write(PAIRS[:1])
+    store.medium.fault = None
+    store.group(1).put(b"late", b"v")
+    store.set_applied(1, Applied(20, 4, CONF))
+    flush = store.freeze()
+    assert flush is not None
+    store.reopen()
+    with pytest.raises(StorageFailed, match="an earlier write"):
+        store.write(flush)
+    store.copy()
+    store.adopt()
+    store.write(flush)
+    store.flushed(flush)
+    assert store.crash().group(1).get(b"late") == b"v"

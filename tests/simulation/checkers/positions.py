@@ -134,8 +134,12 @@ class Positions(Checker):
             raise self.violation(f"{where}: {used} is in use, {applied} is applied")
 
     def _check_set_aside(self, node_id: int, node: Node) -> None:
-        if node.replicas.lost and not self._disks.of(node_id).excused:
-            raise self.violation(f"node {node_id} set aside {node.replicas.lost}, and its disk is sound")
+        disk, replicas = self._disks.of(node_id), node.replicas
+        lost = dict(replicas.lost)
+        if disk.state_lost:  # peers would have it
+            lost = {group: error for group, error in lost.items() if group in replicas._with_peers}
+        if lost and not disk.excused:
+            raise self.violation(f"node {node_id} set aside {lost}, and its disk is sound")
 
     def applied(self, node_id: int, replica: Replica, entries: Sequence[Entry]) -> None:
         flushed = self._nodes[node_id].state.durable_applied(replica.group)
