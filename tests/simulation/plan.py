@@ -170,7 +170,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         kinds=kinds,
         faults=_draw_faults(source, kinds, seconds)
         + _draw_poisons(seed, seconds)
-        + _draw_state_losses(seed, seconds),
+        + (_draw_state_losses(seed, seconds) if nodes > 1 else ()),  # of a node alone nobody has the state
         steps=_draw_steps(source, clients, seconds, groups),
     )
 

@@ -60,6 +60,7 @@ static void require_whole(const struct mr_logindex *index) {
                 low = spans[i].high;
             }
         }
+        REQUIRE((mr_logindex_log_bytes(index, place) == 0) == (head->last_index == head->point_index));
         fuzz_observe(head, sizeof(*head));
         uint64_t term = mr_logindex_term(index, place, head->last_index);
         fuzz_observe(&term, sizeof(term));
