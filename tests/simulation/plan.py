@@ -144,7 +144,7 @@ class Plan:
 def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan:
     """The run that a seed stands for; the number of nodes or groups can be given instead of drawn."""
     source = random.Random(f"plan {seed}")
-    drawn_nodes = source.choices((3, 4, 5, 6, 7), (10, 2, 5, 1, 2))[0]
+    drawn_nodes = source.choices((3, 4, 5, 6, 7), (12, 3, 3, 1, 1))[0]
     drawn_groups = _draw_groups(source)
     nodes, groups = nodes or drawn_nodes, groups or drawn_groups
     seconds = source.uniform(5, 11)
@@ -242,7 +242,7 @@ def _draw_state_losses(seed: int, seconds: float) -> tuple[Fault, ...]:
 
 
 def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int) -> tuple[Step, ...]:
-    count = source.randint(240, 460)
+    count = source.randint(230, 440)
     kinds, weights = list(OPERATIONS), list(OPERATIONS.values())
     bursts = [source.uniform(0, seconds) for _ in range(source.choice((count, count // 4, count // 8)))]
     times = sorted(source.choice(bursts) + source.uniform(0, 0.002) for _ in range(count))
