@@ -40,14 +40,15 @@ def snapshot(path):
 
 
 def flip_in(path, store, content, at=0):
-    """Flip a bit in the only place where some bytes stand in the newest tree of an environment."""
+    """Flip a bit wherever some bytes stand in a file of an environment: free pages may hold older copies."""
     file = path / store / "data.mdb"
-    data = file.read_bytes()
+    data = bytearray(file.read_bytes())
     assert content in data
-    place = data.rindex(content) + at
-    with file.open("r+b") as opened:
-        opened.seek(place)
-        opened.write(bytes((data[place] ^ 4,)))
+    place = data.find(content)
+    while place >= 0:
+        data[place + at] ^= 4
+        place = data.find(content, place + 1)
+    file.write_bytes(data)
 
 
 def test_a_whole_directory_is_whole_and_stays_as_it_is(sample):
