@@ -5,7 +5,7 @@ from typing import Final
 
 from ..errors import Corruption, VersionMismatch
 from ..statemachine.applied import Point
-from ..statemachine.commands import MAX_KEY, MAX_VALUE
+from ..statemachine.commands import MAX_VALUE
 from ..statemachine.grouprecord import GroupRecord, open_group_record
 from ..statemachine.records import (
     FORMAT_VERSION,
@@ -15,6 +15,7 @@ from ..statemachine.records import (
     PREFIX,
     PROMISED,
     RECORD,
+    STORED_KEY_MAX,
     Head,
     Kind,
     open_checkpoint_head,
@@ -134,7 +135,7 @@ class _Scan:
         (prefix,) = PREFIX.unpack_from(key)
         if prefix not in self._dead:
             self._highest = max(self._highest, prefix)
-        if len(key) - PREFIX.size > MAX_KEY or len(content) > MAX_VALUE:
+        if len(key) - PREFIX.size > STORED_KEY_MAX or len(content) > MAX_VALUE:
             raise Corruption("longer than any key or value may be")
         if group is None:
             self.contents.unreachable += 1

@@ -15,10 +15,9 @@ from ...native.checksum import crc32c
 from ..errors import Corruption
 from ..statemachine.commands import MAX_VALUE
 from ..statemachine.paging import Pair
+from ..statemachine.records import STORED_KEY_MAX
 from ..transport.kinds import CHUNK_LIMIT
 
-MAX_KEY: Final = 503
-"""Bytes of a stored key behind its prefix: what LMDB takes."""
 MAX_PAIRS: Final = 1 << 19
 
 _HEADER: Final = struct.Struct("<IIIB")
@@ -68,7 +67,7 @@ def decode_chunk(data: bytes, number: int, previous_crc: int, after: bytes | Non
     lengths = struct.unpack_from(f"<{count}H{count}I", data, _HEADER.size)
     if middle + sum(lengths) != len(data):
         raise Corruption(f"chunk {number} of a snapshot is too short for its pairs, or too long")
-    if max(lengths[:count], default=0) > MAX_KEY or max(lengths[count:], default=0) > MAX_VALUE:
+    if max(lengths[:count], default=0) > STORED_KEY_MAX or max(lengths[count:], default=0) > MAX_VALUE:
         raise Corruption(f"chunk {number} of a snapshot has a key or a value over its limit")
     pieces = _cut(data, middle, lengths)
     pairs = list(zip(pieces[:count], pieces[count:], strict=True))

@@ -19,7 +19,7 @@ vanished, or is an older one.
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...native.checksum import crc32c
 from ..errors import Corruption
@@ -33,6 +33,8 @@ PIECE_BYTES = 65_000
 
 CRC = struct.Struct("<I")
 PREFIX = struct.Struct(">Q")
+STORED_KEY_MAX: Final = 511 - PREFIX.size
+"""Bytes of a stored key behind its prefix: LMDB's limit. The directory's keys are longer than users'."""
 RECORD = struct.Struct(">QBQ")
 PIECE = struct.Struct(">QBQI")
 HEAD = struct.Struct("<HQQ")

@@ -1,5 +1,6 @@
 """What ``verify`` says of whole and of damaged directories, and that it changes nothing."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -22,11 +23,13 @@ from multiraft.engine.offline.logfile import LogFile
 from multiraft.engine.offline.statescan import GroupState
 from multiraft.engine.offline.stopped import StoppedNode
 from multiraft.engine.offline.verify import read_contents
+from multiraft.engine.statemachine.commands import MAX_KEY
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.engine.statemachine.records import Kind, record_key, seal
+from multiraft.shards.engine import Engine
 from tests.engine.logstore.builders import appended, make_entries, put
 from tests.engine.logstore.test_salvage import PAGE, metas, write_at
-from tests.engine.offline.sample import RANGES, edit, stored, told, verified
+from tests.engine.offline.sample import CONFIG, RANGES, edit, stored, told, verified
 
 GROUP = 3
 
@@ -104,6 +107,18 @@ def test_a_copy_without_lock_and_identity_shows_what_it_has(node):
     found = verified(node)
     assert [damage.file for damage in found.findings.kept] == ["node"]
     assert len(found.log.groups) == RANGES + 1
+
+
+def test_the_longest_bounds_and_keys_are_whole(tmp_path):
+    """The directory's own keys are longer than those that users may have."""
+    longest = b"k" * MAX_KEY
+
+    async def work():
+        async with Engine.open(tmp_path, splits=[longest], config=CONFIG) as db:
+            await db.put(longest, b"v")
+
+    asyncio.run(work())
+    assert told(verified(tmp_path).findings) == ""
 
 
 def test_a_damaged_value_is_named_by_group_and_key(node):
