@@ -350,7 +350,13 @@ class StateWriter(Executor):
             self.carry_out()
 
     def _begin(self) -> None:
+        self._take(self.queue[0][0])
         self._mount.disk.world.after(self._mount.disk.duration(), self._end)
+
+    @staticmethod
+    def _take(done: Future) -> bool:
+        """Whoever waits may take it back until the thread has begun; says whether it has."""
+        return done.running() or (not done.cancelled() and done.set_running_or_notify_cancel())
 
     def _end(self) -> None:
         if not self._mount.alive or not self.queue or self._mount.disk.stalls(self._end):
@@ -365,6 +371,8 @@ class StateWriter(Executor):
     def carry_out(self) -> None:
         """Write the oldest flush, or whatever else is next."""
         done, work, arguments = self.queue.popleft()
+        if not self._take(done):
+            return
         try:
             result = work(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, the flush is not durable

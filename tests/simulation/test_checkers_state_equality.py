@@ -64,6 +64,16 @@ def test_a_state_given_up_for_nothing(trace: Trace):
     trace.finish()
 
 
+def test_a_silence_for_nothing(trace: Trace):
+    """A silent replica has no state; only who lost entries of its log may be one."""
+    agree(trace, put(2))
+    trace.replicas[2].silence = object()
+    with broken("is silent, and nothing is wrong"):
+        trace.finish()
+    trace.suite.damaged(2)
+    trace.finish()
+
+
 # -- states ---------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from multiraft.engine.logstore.port import GroupWrite
 from multiraft.raft.state import HardState
 from multiraft.shards.bootstrap import system_birth
 from tests.simulation.checkers.base import Checker
-from tests.simulation.disk import Contents, Disk, LogWriter, Mount
+from tests.simulation.disk import Contents, Disk, LogWriter, Mount, StateWriter
 from tests.simulation.identity import Identity
 from tests.simulation.loop import World
 
@@ -140,3 +140,16 @@ def test_the_disk_of_another_node_is_refused():
     Identity(Mount(disk, 1, Checker()), "c", DIGEST)
     with pytest.raises(ClusterMismatch):
         Identity(Mount(disk, 2, Checker()), "c", DIGEST)
+
+
+def test_work_that_was_taken_back_is_not_done_and_what_has_begun_is():
+    """As of a thread: a node that closes no longer waits for what it has asked for."""
+    machine = Machine()
+    thread = StateWriter(machine.mount, machine.trapped)
+    begun, waiting, last = (thread.submit(machine.told.append, name) for name in ("begun", "waiting", "last"))
+    assert not begun.cancel()
+    assert waiting.cancel()
+    machine.told.clear()
+    thread.shutdown()
+    assert machine.told == ["begun", "last"]
+    assert (begun.done(), last.done()) == (True, True)

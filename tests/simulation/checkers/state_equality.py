@@ -47,6 +47,10 @@ class StateEquality(Checker):
         machine = replica.machine
         if not isinstance(machine, KVMachine) or replica.quarantine is not None:
             return
+        if replica.silence is not None:
+            if not self._disks.of(node_id).excused:
+                raise self.violation(f"node {node_id}, group {replica.group} is silent, and nothing is wrong")
+            return
         if replica.rebuilding is not None:
             if not (self._disks.of(node_id).excused or self._disks.of(node_id).state_lost):
                 raise self.violation(f"node {node_id}: {replica.rebuilding.reason}, and nothing is wrong")
