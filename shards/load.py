@@ -180,6 +180,11 @@ class ClosedLoop:
         await self._ended
         self._check()
 
+    def abandon(self) -> None:
+        """Make no more puts, and forget those that have no answer yet: the nodes are about to go."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
     # -- one pass over the answers ---------------------------------------------------------------
 
     def _answer_noter(self, slot: Slot) -> "Callable[[asyncio.Future[Any]], None]":

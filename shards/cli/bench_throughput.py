@@ -76,14 +76,17 @@ async def run_throughput(root: Path, settings: Settings, load: Load, say: Callab
 
 
 async def _measure(nodes: BenchNodes, load: ClosedLoop, plan: Load) -> tuple[Moment, Moment]:
-    load.start()
-    await load.run_for(plan.warm_up)
-    first = await _moment(nodes, load)
-    load.recording = True
-    await load.run_for(plan.seconds)
-    load.recording = False
-    last = await _moment(nodes, load)
-    await load.stop()
+    try:
+        load.start()
+        await load.run_for(plan.warm_up)
+        first = await _moment(nodes, load)
+        load.recording = True
+        await load.run_for(plan.seconds)
+        load.recording = False
+        last = await _moment(nodes, load)
+        await load.stop()
+    finally:
+        load.abandon()
     return first, last
 
 

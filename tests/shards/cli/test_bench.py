@@ -139,14 +139,18 @@ def test_nothing_is_left_of_a_measurement_that_is_cut_off(tmp_path):
     bench = subprocess.Popen(
         command, env={"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert bench.stderr is not None
-    for line in bench.stderr:
-        if line.startswith("load"):
-            break
-    nodes = psutil.Process(bench.pid).children()
-    assert len(nodes) == 3
-    bench.send_signal(signal.SIGINT)
-    out, _ = bench.communicate(timeout=60)
+    try:
+        assert bench.stderr is not None
+        for line in bench.stderr:
+            if line.startswith("load"):
+                break
+        nodes = psutil.Process(bench.pid).children()
+        assert len(nodes) == 3
+        bench.send_signal(signal.SIGINT)
+        out, _ = bench.communicate(timeout=60)
+    finally:
+        bench.kill()
+        bench.communicate()
     assert bench.returncode == 130
     assert json.loads(out)["type"] == "Interrupted"
     gone, alive = psutil.wait_procs(nodes, timeout=10)
