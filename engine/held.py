@@ -6,11 +6,14 @@ run, and only then leave the promises that it backs.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..raft.messages import Message
 from .logstore.port import Batch, Birth, GroupWrite, LogStore
 from .replica import Replica
+
+MOST_ALIKE: Final = 4096
+"""So far back a halted log looks for the same note of a replica to itself."""
 
 Promise = tuple[Replica, list[Message]]
 """Messages of one replica, in order; those addressed to the replica itself are stepped back into it."""
@@ -89,11 +92,17 @@ class Held:
     def behind(self, replica: Replica, messages: list[Message]) -> bool:
         """Let messages that need nothing new on disk wait for the replica's newest work.
 
-        Returns ``False`` if that is durable already: they may leave at once.
+        Returns ``False`` if that is durable already: they may leave at once. While the log is halted, which
+        may be for days, those to peers are dropped as if they were lost on the way: they are asked for again.
         """
         if replica.newest_work <= self._durable:
             return False
-        self._works[replica.newest_work].promises.append((replica, messages))
+        promises = self._works[replica.newest_work].promises
+        if self.halted:
+            messages = [message for message in messages if message.to == replica.replica_id]
+            if not messages or (replica, messages) in promises[-MOST_ALIKE:]:
+                return True
+        promises.append((replica, messages))
         return True
 
     def next_batch(self) -> Batch | None:

@@ -40,7 +40,7 @@ STATUS_TIMEOUT: Final = 2.0
 RANGES_PAGE: Final = 1000
 """Ranges of one reply: with the longest bounds it stays below a frame."""
 REGISTER_AGAIN_S: Final = 1.0
-"""Seconds until a node asks again that was told of the trouble of the node which it asked."""
+"""Seconds until a node asks again whose registration was refused for now, or by a node in trouble."""
 OF_OTHERS: Final = (Closed, DiskFull, Quarantined, StorageFailed)
 """What the answer to a registration says of the node that answers."""
 
@@ -292,9 +292,8 @@ class Engine(Database):
         while True:
             try:
                 cluster_uuid = await self._register()
-            except (Retryable, Unknown) as error:
-                logger.info("node %d waits for its cluster: %s", self.node_id, error)
-            except OF_OTHERS as error:  # another node leads soon, or that one has started again
+            except (Retryable, Unknown, *OF_OTHERS) as error:
+                # Not at once: some refusals, like Overloaded, take no time at all.
                 logger.warning("node %d waits for its cluster: %s", self.node_id, error)
                 await asyncio.sleep(REGISTER_AGAIN_S)
             except Error as error:

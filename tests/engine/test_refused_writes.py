@@ -3,6 +3,7 @@
 import pytest
 
 from multiraft.engine.errors import DiskFull, NotLeader, StorageFailed
+from multiraft.raft.messages import Message, MsgType
 
 from .harness import Host, Nodes, put, sent
 
@@ -222,3 +223,28 @@ def test_births_are_written_again_before_their_replicas_run():
     nodes.settle()
     assert set(host.node.replicas.running) == {5, 6}
     assert set(host.crash().node.replicas.running) == {5, 6}
+
+
+def test_answers_to_peers_do_not_pile_up_while_the_log_is_halted(nodes: Nodes):
+    """A disk may be full for days, and every beat may bring a probe; what was not answered is asked again."""
+    leader, follower = nodes.leader(5), nodes[2]
+    leader.propose(5, put(b"a", b"1"))
+    leader.turn()
+    nodes.deliver()
+    follower.turn()
+    refuse(follower)
+    follower.turn()
+    replica = follower.replica(5)
+    term, lead, own = replica.raw.raft.term, replica.raw.raft.lead, replica.replica_id
+    held = follower.node._held
+    kept = sum(len(messages) for work in held._waiting for _, messages in work.promises)
+    for _ in range(50):
+        replica.raw.step(Message(MsgType.APP, to=own, from_=lead, term=term, index=2, log_term=1, commit=2))
+        follower.node._activate(replica)
+        follower.turn()
+    assert sum(len(messages) for work in held._waiting for _, messages in work.promises) <= kept + 1
+    works_again(follower)
+    nodes.settle()
+    nodes.pass_time(1)
+    assert follower.log.crash().group(5).last_index() == 3
+    assert leader.answer() == [None]

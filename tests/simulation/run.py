@@ -18,6 +18,7 @@ from multiraft.engine.replica import SYSTEM_GROUP
 from .checkers.base import Checker, Kind, Operation, Outcome, Violation
 from .checkers.suite import everything
 from .cluster import Cluster, group_members
+from .endless import LONGEST_S, Endless, no_longer_than
 from .endure import QUIET_S, Endurance
 from .faults import Faults
 from .loop import World, graveyard
@@ -301,8 +302,9 @@ def simulate(plan: Plan, last: int = 200, group: int | None = None) -> Result:
         simulation = Simulation(plan)
         violation: Failure | None = None
         try:
-            simulation.run()
-        except Exception as error:  # noqa: BLE001 - every way of failing counts
+            with no_longer_than(LONGEST_S, simulation.world.fail):
+                simulation.run()
+        except (Exception, Endless) as error:  # noqa: BLE001 - every way of failing counts
             violation = failure_of(error)
         cluster, tally = simulation.cluster, simulation.cluster.tally
         result = Result(

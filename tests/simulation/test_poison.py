@@ -10,6 +10,7 @@ from multiraft.engine.errors import (
     ClusterMismatch,
     DiskFull,
     Error,
+    Overloaded,
     Quarantined,
     StorageFailed,
 )
@@ -83,6 +84,20 @@ def test_a_node_that_starts_waits_while_its_cluster_is_closed(error: Error, monk
     asking = Registering(error)
     asyncio.run(engine.Engine._keep_registering(asking))
     assert (asking.stopped, asking.kept) == ([], [b"u" * 16])
+
+
+def test_a_refused_registration_leaves_the_loop_to_others():
+    """Overloaded comes back without a pause of its own: asked again at once, nothing else would ever run."""
+    asking = Registering(Overloaded("x"))
+
+    async def work():
+        task = asyncio.create_task(engine.Engine._keep_registering(asking))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(work())
+    assert asking.answers == [b"u" * 16]
 
 
 def test_a_node_that_starts_stops_if_its_cluster_takes_it_for_another():
