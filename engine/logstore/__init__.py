@@ -2,7 +2,8 @@
 
 `port` is what the engine sees; `store.LogStore` is the real one, `memory.MemoryLogStore` the one for
 simulation and tests, `writer.LogWriter` the thread that commits. The format, from the outside in: `chunks`
-(keys and values), `blob` (the batch), `metas` (rare rows). In memory: `native.logindex`, `cache`. What
-happens: `handover` (staging), `collection` (garbage), `metapages` → `salvage` → `recovery` (opening),
-`reader` → `grouplog` (reading). After an error of the disk: `engine.renewal`.
+(keys and values, as long as `valuesize` lets them be), `blob` (the batch), `metas` (rare rows). In memory:
+`native.logindex`, `cache`. What happens: `handover` (staging), `collection` (garbage), `metapages` →
+`salvage` → `recovery` (opening), `reader` → `grouplog` (reading). After an error of the disk:
+`engine.renewal`.
 """

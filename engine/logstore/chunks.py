@@ -10,12 +10,14 @@
                 28      4  length of the body
                 32      4  chain: what `link` made of all batches before
                 36      4  CRC32C of the 36 bytes before and of the body
-                40    ...  body: up to 65,480 bytes of the batch
-                           zeros, if the value would not take pages of its own without them
+                40    ...  body: a part of the batch
+                           zeros, if the last value would not take pages of its own without them
 
-A value of 65,520 bytes fills sixteen overflow pages exactly. This header is the same in all versions of
-the format, the version stands in the batch: what passes the checksum may be judged by its version. A value
-can be told, and a batch put together, from the pages of a file alone (see `salvage`).
+All bodies of a batch but the last are of one length: 65,480 bytes, as a value of 65,520 fills sixteen
+overflow pages exactly, or what fills one page (see `valuesize`); any other is read as well. This header is
+the same in all versions of the format, the version stands in the batch: what passes the checksum may be
+judged by its version. A value can be told, and a batch put together, from the pages of a file alone (see
+`salvage`).
 """
 
 import struct
@@ -64,25 +66,28 @@ def split_key(key: Buffer) -> tuple[int, int]:
     return number >> _CHUNK_BITS, number & ((1 << _CHUNK_BITS) - 1)
 
 
-def chunk_count(size: int) -> int:
-    """How many chunks a batch of `size` bytes takes; at least one."""
-    return max(1, -(-size // BODY_MAX))
+def chunk_count(size: int, value_max: int = VALUE_MAX) -> int:
+    """How many chunks a batch of `size` bytes takes; at least one. `value_max`: the size of a full value."""
+    return max(1, -(-size // (value_max - HEADER_SIZE)))
 
 
-def stored_size(size: int, footprint: Callable[[int], int]) -> int:
+def stored_size(size: int, footprint: Callable[[int], int], value_max: int = VALUE_MAX) -> int:
     """Bytes that a batch of `size` bytes takes; `footprint` is that of the environment."""
-    full = chunk_count(size) - 1
-    return full * footprint(VALUE_MAX) + footprint(HEADER_SIZE + size - full * BODY_MAX)
+    full = chunk_count(size, value_max) - 1
+    return full * footprint(value_max) + footprint(HEADER_SIZE + size - full * (value_max - HEADER_SIZE))
 
 
-def cut(blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0) -> list[tuple[bytes, bytes]]:
+def cut(
+    blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0, value_max: int = VALUE_MAX
+) -> list[tuple[bytes, bytes]]:
     """Keys and values of the batch `blob`, ascending. No value is shorter than `value_min`."""
-    count = chunk_count(len(blob))
+    count = chunk_count(len(blob), value_max)
     assert count < 1 << _CHUNK_BITS, "a batch has fewer than 2^20 chunks"
+    full = value_max - HEADER_SIZE
     view = memoryview(blob)
     pairs = []
     for number in range(count):
-        body = view[number * BODY_MAX : (number + 1) * BODY_MAX]
+        body = view[number * full : (number + 1) * full]
         identity = _IDENTITY.pack(_MAGIC, seq, run, number, count, len(body), chain)
         checksum = _CHECKSUM.pack(crc32c(body, crc32c(identity)))
         padding = bytes(max(0, value_min - HEADER_SIZE - len(body)))
@@ -107,6 +112,14 @@ def read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
 
     Raises `Corruption` if the value belongs elsewhere: even with right checksums it is not what was stored.
     """
+    header = _read_header(value, seq, number)
+    if number < header.chunks - 1 and header.length != len(value) - HEADER_SIZE:
+        raise Corruption(f"{_place(seq, number)} is not as long as it says")  # see `body_size`
+    return header
+
+
+def _read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
+    """As `read_header`, for a value of which the end is not known."""
     if len(value) < HEADER_SIZE:
         raise Corruption(f"{_place(seq, number)} is too short")
     if len(value) > VALUE_MAX:  # nothing of it may be read: it can reach beyond the end of the file
@@ -126,7 +139,7 @@ def found_chunk(raw: Buffer) -> tuple[ChunkHeader, bytes] | None:
         return None
     _, seq, _, number, *_ = _IDENTITY.unpack_from(raw)
     try:
-        header = read_header(raw, seq, number)
+        header = _read_header(raw, seq, number)
     except Corruption:
         return None
     value = bytes(raw[: HEADER_SIZE + header.length])
@@ -150,12 +163,21 @@ def _body(value: memoryview) -> memoryview:
     return value[HEADER_SIZE : HEADER_SIZE + length]
 
 
-def spans(offset: int, length: int) -> list[tuple[int, int, int]]:
-    """Where bytes of a batch are stored: (chunk, start, stop), the bounds within the value."""
+def body_size(first: Buffer | None) -> int:
+    """The length of all bodies of a batch but the last, from the value of its first chunk as it was stored.
+
+    The value is not read. If it is lost the batch is taken for one of long values.
+    """
+    size = 0 if first is None else len(first) - HEADER_SIZE
+    return size if 0 < size <= BODY_MAX else BODY_MAX
+
+
+def spans(offset: int, length: int, body: int) -> list[tuple[int, int, int]]:
+    """Where bytes of a batch of that `body_size` are stored: (chunk, start, stop), bounds in the value."""
     pieces = []
     while length > 0:
-        number, start = divmod(offset, BODY_MAX)
-        taken = min(length, BODY_MAX - start)
+        number, start = divmod(offset, body)
+        taken = min(length, body - start)
         pieces.append((number, HEADER_SIZE + start, HEADER_SIZE + start + taken))
         offset += taken
         length -= taken

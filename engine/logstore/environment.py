@@ -81,6 +81,11 @@ class Environment(Protocol):
         """The least size of a value that `remains` can find."""
         ...
 
+    @property
+    def value_small(self) -> int:
+        """The size of a value that fills one page."""
+        ...
+
     def footprint(self, size: int) -> int:
         """Bytes of the file that a value of `size` bytes takes with its key."""
         ...
@@ -242,6 +247,11 @@ class LmdbEnvironment:
     def value_min(self) -> int:
         """See `Environment.value_min`. Values of half a page have pages of their own."""
         return self._page_size // 2
+
+    @property
+    def value_small(self) -> int:
+        """See `Environment.value_small`."""
+        return min(self._page_size - PAGE_HEADER, VALUE_MAX)
 
     def footprint(self, size: int) -> int:
         """See `Environment.footprint`. Whole pages, and a place in a leaf."""

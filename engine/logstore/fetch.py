@@ -10,7 +10,7 @@ from typing import Protocol
 from ...native.logindex import Span
 from ...native.pages import will_need
 from ..errors import Corruption
-from .chunks import HEADER_SIZE, Buffer, chunk_key, read_header, spans
+from .chunks import HEADER_SIZE, Buffer, body_size, chunk_key, read_header, spans
 from .environment import Environment, Get
 
 Place = tuple[int, int]
@@ -45,13 +45,15 @@ def fetch(
 
 
 def _read(get: Get, wanted: Sequence[Span]) -> dict[Span, bytes | Corruption]:
-    pieces = {
-        span: [((span.carrier, number), start, stop) for number, start, stop in spans(span.at, span.length)]
-        for span in wanted
-    }
     values: dict[Place, Buffer | None] = {}
-    for found in pieces.values():
-        for place, start, stop in found:
+    pieces: dict[Span, list[tuple[Place, int, int]]] = {}
+    for span in wanted:
+        first = (span.carrier, 0)
+        if first not in values:
+            values[first] = get(chunk_key(*first))
+        found = spans(span.at, span.length, body_size(values[first]))
+        pieces[span] = [((span.carrier, number), start, stop) for number, start, stop in found]
+        for place, start, stop in pieces[span]:
             if place not in values:
                 values[place] = get(chunk_key(*place))
             if len(wanted) > 1:

@@ -8,6 +8,7 @@ from .chunks import Buffer
 from .collection import CollectionPolicy
 from .environment import Get
 from .store import CACHE_BYTES, LogStore
+from .valuesize import ValueSizes
 
 
 class MemoryEnvironment:
@@ -65,6 +66,11 @@ class MemoryEnvironment:
         """See `Environment.value_min`."""
         return 0
 
+    @property
+    def value_small(self) -> int:
+        """See `Environment.value_small`: that of LMDB."""
+        return 4080
+
     def footprint(self, size: int) -> int:
         """See `Environment.footprint`."""
         return size
@@ -102,15 +108,16 @@ class MemoryLogStore(LogStore):
         *,
         cache_bytes: int = CACHE_BYTES,
         collection: CollectionPolicy | None = None,
+        sizes: ValueSizes | None = None,
     ) -> None:
         """Open the store that an environment holds; without one, a new store."""
         self.environment = environment or MemoryEnvironment()
-        self._options = (cache_bytes, collection)
-        super().__init__(self.environment, cache_bytes=cache_bytes, collection=collection)
+        self._options = (cache_bytes, collection, sizes)
+        super().__init__(self.environment, cache_bytes=cache_bytes, collection=collection, sizes=sizes)
 
     def crash(self) -> "MemoryLogStore":
         """The store as it is found after a crash at this moment; this one is closed."""
         self.close()
-        cache_bytes, collection = self._options
+        cache_bytes, collection, sizes = self._options
         survived = MemoryEnvironment(self.environment.values)
-        return MemoryLogStore(survived, cache_bytes=cache_bytes, collection=collection)
+        return MemoryLogStore(survived, cache_bytes=cache_bytes, collection=collection, sizes=sizes)

@@ -5,7 +5,7 @@ from ...native.errors import Damaged, Refused
 from ...native.logindex import Rows
 from ..errors import Corruption, VersionMismatch
 from .blob import BadBatch, Contents, NewerFormat, RowSection, decode_blob
-from .chunks import checksum_holds, join, spans
+from .chunks import body_size, checksum_holds, join, spans
 
 
 def open_batch(seq: int, values: list[bytes]) -> tuple[bytes, Contents]:
@@ -13,7 +13,7 @@ def open_batch(seq: int, values: list[bytes]) -> tuple[bytes, Contents]:
     blob = join(values)
     bad = [number for number, value in enumerate(values) if not checksum_holds(value)]
     if bad:
-        raise _damage_at(seq, bad[0], blob)
+        raise _damage_at(seq, bad[0], blob, body_size(values[0]))
     try:
         return blob, decode_blob(blob)
     except NewerFormat as error:
@@ -24,7 +24,7 @@ def open_batch(seq: int, values: list[bytes]) -> tuple[bytes, Contents]:
         raise Corruption(f"log batch {seq}: {error}") from error
 
 
-def _damage_at(seq: int, chunk: int, blob: bytes) -> Corruption:
+def _damage_at(seq: int, chunk: int, blob: bytes, body: int) -> Corruption:
     """Name the entry that a damaged chunk holds, if what surrounds it can still be read."""
     text = f"chunk {chunk} of log batch {seq} is damaged"
     try:
@@ -33,7 +33,7 @@ def _damage_at(seq: int, chunk: int, blob: bytes) -> Corruption:
     except (BadBatch, NewerFormat, Refused):
         return Corruption(text)
     for group, at, length in runs:
-        if any(number == chunk for number, _, _ in spans(at, length)):
+        if any(number == chunk for number, _, _ in spans(at, length, body)):
             try:
                 decode_run(blob[at : at + length], _nothing)
             except Damaged as error:

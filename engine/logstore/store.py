@@ -6,6 +6,7 @@ a failed one can commit. A sequence number is used once, and every opening (and 
 commit) begins a new run with a durable batch of its own: `reopen` or `adopt`, then `begin_run`.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from .blob import BlobWriter
 from .cache import EntryCache
 from .checkpoint import Mark
 from .checkpointer import Checkpointer
-from .chunks import chunk_count, cut, link, split_key, stored_size
+from .chunks import HEADER_SIZE, VALUE_MAX, chunk_count, cut, link, split_key, stored_size
 from .collection import Collected, CollectionPolicy, Collector
 from .environment import LiveEnvironment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
@@ -27,6 +28,7 @@ from .port import Birth, GroupWrite, Loss
 from .reader import Reader
 from .recovery import check_end, recover
 from .salvage import salvage
+from .valuesize import ValueSizes, untimed
 
 CACHE_BYTES: Final = 64 << 20
 
@@ -43,10 +45,17 @@ class Usage(NamedTuple):
 class StagedBatch:
     """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
 
-    __slots__ = ("begins_run", "blob", "chain", "collected", "groups", "previous", "seq")
+    __slots__ = ("begins_run", "blob", "chain", "collected", "groups", "previous", "seq", "small")
 
     def __init__(
-        self, seq: int, blob: bytes, previous: int, groups: Sequence[int], collected: Collected
+        self,
+        seq: int,
+        blob: bytes,
+        previous: int,
+        groups: Sequence[int],
+        collected: Collected,
+        *,
+        small: bool,
     ) -> None:
         self.seq = seq
         self.groups = groups
@@ -54,6 +63,8 @@ class StagedBatch:
         self.previous = previous
         self.collected = collected
         """What the same transaction moves and deletes."""
+        self.small = small
+        """Whether its values are of one page each."""
         self.chain = 0
         """What `chunks.link` makes of all batches up to this one; set by its commit."""
         self.begins_run = False
@@ -80,8 +91,11 @@ class LogStore:
         cache_bytes: int = CACHE_BYTES,
         collection: CollectionPolicy | None = None,
         checkpoint: Path | None = None,
+        sizes: ValueSizes | None = None,
     ) -> None:
         """Recover what the environment holds and begin a new run. `checkpoint`: file that makes it quick.
+
+        `sizes` decides how long values may be; without it they are long.
 
         Raises `Corruption`, naming group and index if known, `VersionMismatch`, `DiskFull`, `StorageFailed`.
         """
@@ -97,6 +111,7 @@ class LogStore:
         self._finished = Mark(recovered.last_seq, recovered.chain)
         self._in_flight: OrderedDict[int, StagedBatch] = OrderedDict()
         self._cache = EntryCache(cache_bytes)
+        self._sizes = sizes or untimed()
         self._reader = Reader(environment, self._in_flight, self._cache)
         self._collector = Collector(environment, self._index, collection or CollectionPolicy())
         self._checkpointer = None if checkpoint is None else Checkpointer(checkpoint, self._index)
@@ -114,15 +129,23 @@ class LogStore:
         cache_bytes: int = CACHE_BYTES,
         collection: CollectionPolicy | None = None,
         checkpoint: Path | None = None,
+        sizes: ValueSizes | None = None,
     ) -> Self:
         """Open or create the store in a directory of its own; `checkpoint` is a file outside of it.
 
         `durability`: "sync", or "none" for tests and caches: an operating-system crash may lose everything.
-        Also raises `AlreadyOpen` and `PermissionDenied`.
+        `sizes`: by the time that commits take the processor, unless given. Also raises `AlreadyOpen` and
+        `PermissionDenied`.
         """
         environment = LmdbEnvironment(Path(path), durability)
         try:
-            return cls(environment, cache_bytes=cache_bytes, collection=collection, checkpoint=checkpoint)
+            return cls(
+                environment,
+                cache_bytes=cache_bytes,
+                collection=collection,
+                checkpoint=checkpoint,
+                sizes=sizes or ValueSizes(time.thread_time),
+            )
         except BaseException:
             environment.close()
             raise
@@ -205,11 +228,13 @@ class LogStore:
         oldest = self._index.oldest()
         assert oldest is not None, "the batch being staged is there"
         blob = writer.finish(previous=self._last_staged, head=oldest.seq)
-        chunks = chunk_count(len(blob))
-        self._index.measure(seq, chunks, stored_size(len(blob), self._environment.footprint))
+        small = self._sizes.small
+        value_max = self._value_max(small=small)
+        chunks = chunk_count(len(blob), value_max)
+        self._index.measure(seq, chunks, stored_size(len(blob), self._environment.footprint, value_max))
         if handed.entries:
             self._cache.add(seq, handed.entries, handed.cost)
-        return StagedBatch(seq, blob, self._last_staged, handed.groups, collected)
+        return StagedBatch(seq, blob, self._last_staged, handed.groups, collected, small=small)
 
     def commit(self, batch: StagedBatch) -> None:
         """See `port.LogStore.commit`."""
@@ -222,14 +247,27 @@ class LogStore:
             self._environment.write(self._strays(), pairs)
             self._environment.sync()
         else:
-            self._environment.write(batch.collected.keys(), pairs)
+            self._write(batch, pairs)
         self._chain = link(self._chain, [value for _, value in pairs])
         batch.chain = self._chain
         self._last_committed = batch.seq
 
+    def _write(self, batch: StagedBatch, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        dropped, page = batch.collected.keys(), self._environment.value_small
+        began = self._sizes.now()
+        self._environment.write(dropped, pairs)
+        worked = self._sizes.now() - began
+        if batch.size + HEADER_SIZE > page:
+            self._sizes.written(batch.size // page + len(dropped), worked, small=batch.small)
+
     def encoded(self, batch: StagedBatch) -> list[tuple[bytes, bytes]]:
         """Keys and values of the batch that is committed next."""
-        return cut(batch.blob, batch.seq, self._run, self._chain, self._environment.value_min)
+        environment = self._environment
+        value_max = self._value_max(small=batch.small)
+        return cut(batch.blob, batch.seq, self._run, self._chain, environment.value_min, value_max)
+
+    def _value_max(self, *, small: bool) -> int:
+        return self._environment.value_small if small else VALUE_MAX
 
     def finish(self, batch: StagedBatch) -> None:
         """See `port.LogStore.finish`."""

@@ -8,7 +8,7 @@ from ...native.entries import mend_run
 from ...native.logindex import Carried, LogIndex, Stored
 from ...native.logrescue import LogRescue
 from ..errors import Corruption
-from .chunks import VALUE_MAX, chunk_key, read_header, spans
+from .chunks import VALUE_MAX, body_size, chunk_key, read_header, spans
 from .environment import Environment
 from .port import Loss
 
@@ -33,6 +33,8 @@ class Wreck:
             except Corruption:
                 continue  # it may be that of another batch, with other entries of the same index and term
             self._legible[number] = kept
+        found = [value for number, value in self.values.items() if value and number < stored.chunks - 1]
+        self._body = body_size(found[0] if found else None)
 
     def keys(self) -> list[bytes]:
         """Those that are there to be deleted."""
@@ -60,6 +62,6 @@ class Wreck:
     def _bytes_of(self, run: Carried) -> bytes:
         """A run's bytes as far as they can be found; zeros for the rest."""
         pieces = []
-        for number, start, stop in spans(run.at, run.length):
+        for number, start, stop in spans(run.at, run.length, self._body):
             pieces.append(self._legible.get(number, b"")[start:stop].ljust(stop - start, b"\0"))
         return b"".join(pieces)

@@ -107,7 +107,7 @@ def _one_by_one(run: bytes, carrier: int) -> Iterator[Found]:
 def _read(file: LogFile, segment: Segment) -> bytes:
     """The bytes of a segment's run. Raises `Corruption`."""
     pieces = []
-    for number, start, stop in spans(segment.at, segment.length):
+    for number, start, stop in spans(segment.at, segment.length, segment.body):
         value = file.get(chunk_key(segment.carrier, number))
         if value is None or len(value) < max(stop, HEADER_SIZE):
             raise Corruption(f"chunk {number} of batch {segment.carrier} is missing")

@@ -23,6 +23,8 @@ class Segment(NamedTuple):
     """Offset of the run in the batch."""
     length: int
     """Bytes of the run; it begins with entry `first`."""
+    body: int
+    """The batch's `body_size`."""
 
 
 class GroupLog:

@@ -91,6 +91,11 @@ class LogFile:
         """See `Environment.set_aside`: a file that is not written is not collected either."""
 
     @property
+    def value_small(self) -> int:
+        """Nothing is cut here."""
+        return 0
+
+    @property
     def value_min(self) -> int:
         """Nothing is cut here."""
         return 0

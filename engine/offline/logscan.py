@@ -7,7 +7,7 @@ from ...native.entries import decode_run, run_header
 from ...native.errors import Damaged
 from ..errors import Corruption, VersionMismatch
 from ..logstore.blob import BadBatch, Contents, MetaRow, NewerFormat, RowSection, decode_blob
-from ..logstore.chunks import checksum_holds, chunk_key, join, read_header, spans, split_key
+from ..logstore.chunks import body_size, checksum_holds, chunk_key, join, read_header, spans, split_key
 from ..logstore.metas import BadMeta, MetaKind, decode_birth
 from .findings import Findings
 from .grouplog import GroupLog, Segment
@@ -107,11 +107,13 @@ class _Scan:
         self.contents = LogContents()
         self._findings = findings
         self._oldest = self._previous = self._run = self._head = 0
+        self._body = 0  # of the batch that is being taken
 
     def take(self, batch: _Batch) -> None:
         """Read one batch; one that is damaged gives what entries of it are whole."""
         self.contents.batches += 1
         blob = join(batch.values)
+        self._body = body_size(batch.values[0])
         try:
             decoded = decode_blob(blob)
         except NewerFormat as error:
@@ -161,7 +163,7 @@ class _Scan:
             try:
                 decode_run(blob[row.at : row.at + row.length], _nothing)
             except Damaged:
-                explained.update(number for number, _, _ in spans(row.at, row.length))
+                explained.update(number for number, _, _ in spans(row.at, row.length, self._body))
         return explained.issuperset(batch.bad)
 
     def _all_rows(self, seq: int, blob: bytes, decoded: Contents) -> Iterator[Row]:
@@ -219,7 +221,7 @@ class _Scan:
             decode_run(run, _nothing)
         except Damaged as error:
             self._add(f"damaged in batch {seq}", row.group, error.index)
-        segment = Segment(first, first + count, seq, row.at, row.length)
+        segment = Segment(first, first + count, seq, row.at, row.length, self._body)
         if not row.origin:
             log.appended(segment)
         elif not log.rewritten(segment):

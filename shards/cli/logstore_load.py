@@ -3,6 +3,7 @@
 import errno
 import os
 import queue
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,6 +13,7 @@ from ...engine.logstore.environment import LmdbEnvironment
 from ...engine.logstore.handover import Columns
 from ...engine.logstore.port import Birth, GroupWrite
 from ...engine.logstore.store import LogStore, StagedBatch
+from ...engine.logstore.valuesize import ValueSizes
 from ...engine.logstore.writer import LogWriter
 from ...native.entries import encode_runs
 from ...raft.entry import Entry
@@ -105,7 +107,7 @@ class StoreSide:
         self._load = load
         self.batches = 0
         self.environment = CountedEnvironment(path / "log", "sync")
-        self.store = LogStore(self.environment, checkpoint=path / "index")
+        self.store = LogStore(self.environment, checkpoint=path / "index", sizes=ValueSizes(time.thread_time))
         append(self.store, load.births())
         self._heard: queue.SimpleQueue[tuple[StagedBatch, Exception | None]] = queue.SimpleQueue()
         self._writer = LogWriter(self.store, lambda batch, error: self._heard.put((batch, error)))

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from multiraft.engine.logstore.store import LogStore
+from tests.engine.logstore.builders import Alternating
 from tests.engine.logstore.workload import POLICY, life
 
 from .facts import TOLD
@@ -26,8 +27,8 @@ def told(content: bytes) -> list[tuple[bytes, int]]:
 
 
 def open_store(path: Path) -> LogStore:
-    """The store with its checkpoint in the same directory."""
-    return LogStore.open(path, collection=POLICY, checkpoint=path / "index")
+    """The store with its checkpoint in the same directory; its values are long and small in turn."""
+    return LogStore.open(path, collection=POLICY, checkpoint=path / "index", sizes=Alternating())
 
 
 def live(path: Path, seed: int, first: int, count: int) -> None:

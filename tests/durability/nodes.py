@@ -31,6 +31,7 @@ from multiraft.shards.engine import Engine
 from multiraft.shards.place import Place, make_place
 from multiraft.shards.ports import Durability, MachinePorts
 from tests.engine.harness import messages
+from tests.engine.logstore.builders import Alternating
 
 from .facts import Teller
 
@@ -93,7 +94,8 @@ class SmallPorts(MachinePorts):
 
     def open_log(self, durability: Durability) -> DiskLogStore:
         checkpoint = self._folder("index")
-        return DiskLogStore.open(self._folder("log"), durability, collection=POLICY, checkpoint=checkpoint)
+        log, sizes = self._folder("log"), Alternating()
+        return DiskLogStore.open(log, durability, collection=POLICY, checkpoint=checkpoint, sizes=sizes)
 
     def make_log_writer(self, log: LogStore[Any], notify: Callable[[Batch, Exception | None], None]) -> Any:
         return EagerWriter(log, notify) if self.eager else super().make_log_writer(log, notify)

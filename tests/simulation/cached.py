@@ -12,6 +12,11 @@ class CachedEnvironment(MemoryEnvironment):
 
     _on_disk: dict[bytes, bytes] | None = None
 
+    @property
+    def value_small(self) -> int:
+        """So small that batches of a simulation have several."""
+        return 200
+
     def doubt(self) -> None:
         """A write or a flush has failed."""
         if self._on_disk is None:

@@ -14,6 +14,7 @@ from typing import Any
 from multiraft.engine.errors import Closed, DiskFull, Fatal, StorageFailed
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.store import LogStore, StagedBatch
+from multiraft.engine.logstore.valuesize import Patience, ValueSizes
 from multiraft.engine.statemachine.overlay import OverlayStore
 
 from .cached import CachedEnvironment, CachedMedium
@@ -22,6 +23,10 @@ from .loop import World
 
 STALL_S = 0.05
 """Seconds after which a disk that hangs is looked at again."""
+
+SPELL_S = 3.0
+PATIENCE = Patience(base_s=0.5, slow=2, hold=4)
+"""When values are small: `WatchedLog` says how long a commit takes."""
 
 
 @dataclass
@@ -224,9 +229,17 @@ class Mount:
 class WatchedLog(LogStore):
     """A log store that tells what it is given, and what of it is durable."""
 
+    _moments = 0
+
     def __init__(self, environment: CachedEnvironment, mount: Mount) -> None:
         self.mount = mount
-        super().__init__(environment, collection=CollectionPolicy(factor=1.5, slack=mount.disk.slack))
+        policy = CollectionPolicy(factor=1.5, slack=mount.disk.slack)
+        super().__init__(environment, collection=policy, sizes=ValueSizes(self._worked, PATIENCE))
+
+    def _worked(self) -> float:
+        """Commits take the processor long in every other stretch of time."""
+        self._moments += self.mount.disk.world.now % (2 * SPELL_S) < SPELL_S
+        return self._moments
 
     def _stage(self, writes, *, collects):
         batch = super()._stage(writes, collects=collects)

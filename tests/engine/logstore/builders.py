@@ -5,11 +5,22 @@ from collections.abc import Sequence
 from multiraft.engine.errors import Error
 from multiraft.engine.logstore.port import Birth, GroupWrite
 from multiraft.engine.logstore.store import LogStore, StagedBatch
+from multiraft.engine.logstore.valuesize import ValueSizes
 from multiraft.native.entries import encode_runs
 from multiraft.raft.entry import Entry
 from multiraft.raft.state import ConfState, HardState
 
 MEMBERS = ConfState(voters=(1, 2, 3))
+
+
+class Alternating(ValueSizes):
+    """Values are long and small in turn, whatever time commits take."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+
+    def written(self, pages: int, seconds: float, *, small: bool) -> None:
+        self.small = not self.small
 
 
 def make_birth(group: int, replica_id: int = 1) -> Birth:

@@ -14,7 +14,9 @@ from multiraft.engine.logstore.blob import (
 )
 from multiraft.engine.logstore.chunks import (
     BODY_MAX,
+    HEADER_SIZE,
     VALUE_MAX,
+    body_size,
     checksum_holds,
     chunk_count,
     chunk_key,
@@ -23,6 +25,7 @@ from multiraft.engine.logstore.chunks import (
     read_header,
     spans,
     split_key,
+    stored_size,
 )
 from multiraft.engine.logstore.metas import (
     BadMeta,
@@ -109,13 +112,15 @@ def test_newer_version_is_told_from_damage():
         decode_blob(bytes(blob))
 
 
-@pytest.mark.parametrize("size", [0, 1, BODY_MAX - 1, BODY_MAX, BODY_MAX + 1, 3 * BODY_MAX])
-def test_chunks_join_to_the_batch(size: int):
+@pytest.mark.parametrize("value_max", [VALUE_MAX, 4080])
+@pytest.mark.parametrize("size", [0, 1, BODY_MAX - 1, BODY_MAX, BODY_MAX + 1, 3 * BODY_MAX, 4040, 4041])
+def test_chunks_join_to_the_batch(size: int, value_max: int):
     blob = random.Random(size).randbytes(size)
-    pairs = cut(blob, 77, 3)
-    assert len(pairs) == chunk_count(size)
+    pairs = cut(blob, 77, 3, value_max=value_max)
+    assert len(pairs) == chunk_count(size, value_max)
     assert [key for key, _ in pairs] == [chunk_key(77, number) for number in range(len(pairs))]
-    assert all(len(value) <= VALUE_MAX and checksum_holds(value) for _, value in pairs)
+    assert all(len(value) <= value_max and checksum_holds(value) for _, value in pairs)
+    assert sum(len(value) for _, value in pairs) == stored_size(size, lambda taken: taken, value_max)
     header = read_header(pairs[-1][1], 77, len(pairs) - 1)
     assert (header.run, header.chunks) == (3, len(pairs))
     assert join([value for _, value in pairs]) == blob
@@ -149,12 +154,28 @@ def test_keys_ascend_and_read_back():
         split_key(b"strange")
 
 
-def test_spans_cover_a_run_across_chunks():
-    blob = random.Random(5).randbytes(3 * BODY_MAX)
-    values = [value for _, value in cut(blob, 1, 1)]
-    for offset, length in [(0, 1), (BODY_MAX - 1, 2), (5, 2 * BODY_MAX), (BODY_MAX, BODY_MAX), (9, 0)]:
-        pieces = [values[number][start:stop] for number, start, stop in spans(offset, length)]
+@pytest.mark.parametrize("value_max", [VALUE_MAX, 4080])
+def test_spans_cover_a_run_across_chunks(value_max: int):
+    blob, full = random.Random(5).randbytes(3 * BODY_MAX), value_max - HEADER_SIZE
+    values = [value for _, value in cut(blob, 1, 1, value_max=value_max)]
+    assert body_size(values[0]) == full
+    for offset, length in [(0, 1), (full - 1, 2), (5, 2 * full), (full, full), (9, 0), (7, 2 * BODY_MAX)]:
+        pieces = [values[number][start:stop] for number, start, stop in spans(offset, length, full)]
         assert b"".join(pieces) == blob[offset : offset + length]
+
+
+def test_only_the_last_chunk_may_be_padded():
+    """Where bytes of a batch stand follows from the length of its first value."""
+    (_, first), (_, last) = cut(bytes(5000), 6, 1, value_max=4080)
+    read_header(last + bytes(8), 6, 1)
+    for other in (first + bytes(8), first[:-8]):
+        with pytest.raises(Corruption):
+            read_header(other, 6, 0)
+
+
+@pytest.mark.parametrize("first", [None, b"", bytes(HEADER_SIZE), bytes(VALUE_MAX + 1)])
+def test_a_batch_without_its_first_value_is_taken_for_one_of_long_values(first: bytes | None):
+    assert body_size(first) == BODY_MAX
 
 
 def test_births_and_points_read_back():

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,15 @@ from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.environment import LmdbEnvironment
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.logstore.store import LogStore, StagedBatch
+from multiraft.engine.logstore.valuesize import ValueSizes, untimed
 from multiraft.raft.entry import Entry, limit_size
 from multiraft.raft.state import ConfState, HardState
 
-from .builders import appended, born, make_entries, resume
+from .builders import Alternating, appended, born, make_entries, resume
 from .model import Model
 from .test_salvage import PAGE, metas, write_at
+
+MakeSizes = Callable[[], ValueSizes]
 
 GROUPS = st.integers(1, 5)
 SIZES = st.sampled_from([0, 10, 10, 300, 70_000])
@@ -60,13 +63,17 @@ class StoreAgainstModel(RuleBasedStateMachine):
         read=st.sampled_from([1, 70_000, 1 << 20]),
         chunks=st.sampled_from([1, 4]),
         hint=st.booleans(),
+        sizes=st.sampled_from([untimed, Alternating]),
     )
-    def begin(self, factor: float, cache: int, live: int, read: int, chunks: int, hint: bool) -> None:
-        """With some bounds a batch is read, and moved, over many appends."""
+    def begin(
+        self, factor: float, cache: int, live: int, read: int, chunks: int, hint: bool, sizes: MakeSizes
+    ) -> None:
+        """With some bounds a batch is read, and moved, over many appends; values may be of two sizes."""
         self.folder = Path(tempfile.mkdtemp())
         policy = CollectionPolicy(factor, 500, 3, live, read, chunks)
         checkpoint = self.folder / "index" if hint else None
         self.options = {"cache_bytes": cache, "collection": policy, "checkpoint": checkpoint}
+        self.sizes = sizes
         self.durable = Model()
         self.flying: list[tuple[StagedBatch, Model]] = []
         self.to_finish: list[StagedBatch] = []
@@ -74,7 +81,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.environment = Failing(self.folder, "none")
-        self.store = LogStore(self.environment, **self.options)
+        self.store = LogStore(self.environment, **self.options, sizes=self.sizes())
 
     @property
     def now(self) -> Model:

@@ -10,6 +10,7 @@ from multiraft.engine.offline.findings import Findings
 from multiraft.engine.offline.stopped import STORES, StoppedNode
 from multiraft.engine.offline.verify import Verified, verify_node
 from multiraft.shards.engine import Engine
+from tests.engine.logstore.builders import Alternating
 
 CONFIG = multiraft.Config(durability="none", flush_ms=20)
 RANGES = 4
@@ -21,12 +22,16 @@ def key(number: int) -> bytes:
 
 
 def write_sample(path: Path, *, seed: int = 1, rounds: int = 12) -> dict[bytes, bytes]:
-    """Make a node with four ranges; returns what it holds. Values are small and large, some overwritten."""
+    """Make a node with four ranges; returns what it holds. Values are small and large, some overwritten.
+
+    Its log is written with long values and with those of one page in turn.
+    """
     chance = random.Random(seed)
     held: dict[bytes, bytes] = {}
 
     async def work():
         async with Engine.open(path, ranges=RANGES, config=CONFIG) as db:
+            db._assembly.node.log._sizes = Alternating()
             for number in range(rounds):
                 for _ in range(20):
                     name = key(chance.randrange(200))
