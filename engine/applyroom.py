@@ -1,16 +1,22 @@
-"""How much may be applied before the state store has taken what waits for it."""
+"""How much may be applied: in one turn, and before the state store has taken what waits for it."""
+
+from collections.abc import Mapping
+from typing import Final
 
 from .replica import Replica
 from .statemachine.keyspace import ENTRY_BYTES
 from .statemachine.store import StateStore
 
+TURN_BYTES: Final = 1 << 20
+"""What one turn applies, counted as what it costs in memory: small writes take about ten milliseconds."""
+
 
 class ApplyRoom:
-    """Holds back committed entries while too many applied writes wait for a flush.
+    """Holds back committed entries when a turn has applied enough, or too many writes wait for a flush.
 
     So a state store that is slower than the log costs time and not memory: what is committed stays in the
     log, whoever waits for it keeps its place among the node's requests, and when these are too many, new ones
-    are refused as Overloaded.
+    are refused as Overloaded. And when there is room again, not everything is applied in one turn.
     """
 
     def __init__(self, state: StateStore, limit: int) -> None:
@@ -24,13 +30,24 @@ class ApplyRoom:
         """Replicas that have to wait."""
         return len(self._held)
 
-    def look(self, active: dict[int, Replica]) -> None:
-        """Begin a turn: those who have waited become active when there is room again."""
-        self._room = self._limit - self._state.pending_bytes
-        if self._room > 0:
-            for group, replica in self._held.items():
-                active[group] = replica  # noqa: PERF403 # `update` passes by who watches the dictionary
-            self._held.clear()
+    @property
+    def work_is_left(self) -> bool:
+        """Whether some of them wait for the next turn only."""
+        return bool(self._held) and self._state.pending_bytes < self._limit
+
+    def look(self, active: dict[int, Replica], running: Mapping[int, Replica]) -> dict[int, Replica]:
+        """Begin a turn: those who have waited become active when there is room again.
+
+        Returns the active replicas in the order in which they get what room there is.
+        """
+        self._room = min(self._limit - self._state.pending_bytes, TURN_BYTES)
+        if self._room <= 0:
+            return dict(active)
+        held, self._held = self._held, {}
+        first = {group: one for group, one in held.items() if running.get(group) is one}
+        for group, replica in first.items():
+            active[group] = replica  # noqa: PERF403 # `update` passes by who watches the dictionary
+        return first | active
 
     def admit(self, replica: Replica) -> None:
         """Let the core hand out committed entries, or not, with its next Ready."""

@@ -32,7 +32,7 @@ class EngineConfig:
     """Payload bytes outstanding per peer and group."""
     uncommitted_bytes: int = 16 * MIB
     """Payload bytes proposed to a group and not yet committed; more is refused as Overloaded."""
-    apply_bytes: int = 4 * MIB
+    apply_bytes: int = 1 * MIB
     """Encoded entries that one group applies per turn."""
     log_keep_bytes: int = 4 * MIB
     """Log kept behind the applied index for followers that lag."""
@@ -44,7 +44,7 @@ class EngineConfig:
     """Log kept for one follower while it is sent a snapshot; each time that it is not enough it doubles."""
     flush_ms: int = 300
     """How often applied writes are flushed to the state store."""
-    memtable_bytes: int = 64 * MIB
+    memtable_bytes: int = 32 * MIB
     """Applied writes that wait for a flush, with what it costs to keep them. It begins early at half of this;
     at all of it applying waits. As much again is kept by a flush under way."""
     batches_in_flight: int = 4

@@ -179,7 +179,7 @@ class Node:
     def _work_is_left(self) -> bool:
         if self._births.ready or self._staging.work_is_left:
             return True
-        return bool(self._active) and not self._held.busy
+        return (bool(self._active) or self._room.work_is_left) and not self._held.busy
 
     def fail_all(self, error: Error) -> list[Answer]:
         """The node stops: everybody who waits gets an answer."""
@@ -280,8 +280,7 @@ class Node:
         """
         if self._held.busy:
             return
-        self._room.look(self._active)
-        active = dict(self._active)
+        active = self._room.look(self._active, self._running)
         turn.effects.figures.groups = len(active)
         self._active.clear()
         system = active.pop(SYSTEM_GROUP, None)

@@ -41,9 +41,13 @@ def will_need(mapped: memoryview, start: int, stop: int) -> None:
 def resident_of_files() -> int:
     """Bytes of mapped files in this process's memory; 0 where the system does not tell."""
     try:
-        return int(_STATM.read_text().split()[2]) * _PAGE
+        statm = os.open(_STATM, os.O_RDONLY)  # a third of what a file object costs: this is asked often
     except OSError:
         return 0
+    try:
+        return int(os.read(statm, _PAGE).split()[2]) * _PAGE
+    finally:
+        os.close(statm)
 
 
 def let_go(file: Path) -> None:

@@ -16,6 +16,7 @@ from ...native.pages import find_in_pages
 from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed, VersionMismatch
+from ..mapped import bound_memory
 from .chunks import VALUE_MAX, Buffer
 from .files import replace_file
 from .metapages import prepare
@@ -38,6 +39,9 @@ PAGES_BYTES: Final = 256 << 10
 
 PAGE_HEADER: Final = 16
 """Where a value begins that has pages of its own."""
+
+LOOK_COMMITS: Final = 32
+"""What the map takes of memory is looked at with the first commit and every so many: each may read some."""
 
 _LEAF_PLACE: Final = 2 + 8 + 8 + 8  # of a leaf page, for a value elsewhere: offset, node, key, page number
 
@@ -147,6 +151,7 @@ class LmdbEnvironment:
         self._synced = durability == "sync"
         self._writing = threading.Lock()
         """Held by whoever writes, and by whoever closes the environment to open it anew."""
+        self._commits = 0
         with _opening(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (path / DATA).exists():
@@ -182,6 +187,9 @@ class LmdbEnvironment:
         with typed_errors(), self._writing:
             self._prepare_space(added)
             self._put(dropped, added)
+            if self._commits % LOOK_COMMITS == 0:
+                bound_memory(self._path / DATA)
+            self._commits += 1
 
     def _put(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
         with self._env.begin(write=True) as transaction:

@@ -30,7 +30,7 @@ from .recovery import check_end, recover
 from .salvage import salvage
 from .valuesize import ValueSizes, untimed
 
-CACHE_BYTES: Final = 64 << 20
+CACHE_BYTES: Final = 32 << 20
 
 
 class Usage(NamedTuple):

@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias, cast
 
 import lmdb
 
-from ...native.pages import let_go, resident_of_files
 from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import (
@@ -26,6 +25,7 @@ from ..errors import (
     VersionMismatch,
 )
 from ..logstore.metapages import prepare
+from ..mapped import bound_memory
 from .medium import Writer
 from .paging import PAGE_BYTES, Page, Pair
 from .readers import ReaderWatch
@@ -38,12 +38,6 @@ MAP_BYTES = 1 << 40
 #: Errors of the operating system that have a text but no class in LMDB.
 NO_ROOM = (os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
 INPUT_OUTPUT = os.strerror(errno.EIO)
-
-#: Mapped files may take so much of the process's memory until the state store lets go of its own.
-RESIDENT_BYTES = 96 << 20
-
-#: How much is read at one moment until somebody looks at that.
-LOOK_BYTES = 8 << 20
 
 #: With less than this free, an input/output error is taken for a full disk.
 SCARCE_BYTES = 16 << 20
@@ -86,19 +80,15 @@ class LmdbMedium:
     def commit(self, work: Callable[[Writer], None]) -> None:
         """Run ``work`` in one transaction and make it durable."""
         with self._committing, self._errors(), self._environment.begin(write=True) as transaction:
-            work(LmdbWriter(transaction))
+            work(LmdbWriter(transaction, self._bound_memory))
         with self._committing, self._errors():
             if not self._closed:
                 self._readers.look(self._environment, lambda: (self._path / DATA).stat().st_size)
                 self._bound_memory()
 
     def _bound_memory(self) -> None:
-        """Let go of what was read: else all of the file that was ever touched counts as this process's.
-
-        Only while nobody can close the environment.
-        """
-        if resident_of_files() > RESIDENT_BYTES:
-            let_go(self._path / DATA)
+        """Only while nobody can close the environment."""
+        bound_memory(self._path / DATA)
 
     def reopen(self) -> None:
         """Close the environment and open it anew: LMDB refuses to go on after a failed meta page."""
@@ -221,7 +211,6 @@ class LmdbMoment:
         self._transaction: lmdb.Transaction | None = transaction
         self._errors = errors
         self._bound_memory = bound_memory
-        self._touched = 0
         self._on_close = on_close
         self._in_use = threading.Lock()
 
@@ -234,10 +223,7 @@ class LmdbMoment:
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, ascending."""
         with self._in_use, self._errors():
             page = _page(self._open(), start, stop, limit, reverse=False)
-            self._touched += sum(len(value) for _, value in page.pairs)
-            if self._touched >= LOOK_BYTES:
-                self._touched = 0
-                self._bound_memory()
+            self._bound_memory()
             return page
 
     def close(self) -> None:
@@ -257,9 +243,10 @@ class LmdbMoment:
 class LmdbWriter:
     """One write transaction; it belongs to the thread that began it."""
 
-    def __init__(self, transaction: lmdb.Transaction) -> None:
+    def __init__(self, transaction: lmdb.Transaction, bound_memory: Callable[[], None]) -> None:
         self._cursor = transaction.cursor()
         self._transaction = transaction
+        self._bound_memory = bound_memory
 
     def get(self, key: bytes) -> bytes | None:
         """The value as of now in this transaction, or None."""
@@ -272,6 +259,7 @@ class LmdbWriter:
     def put_many(self, pairs: list[Pair]) -> None:
         """Set every pair, then give the loop's thread its turn."""
         self._cursor.putmulti(pairs)
+        self._bound_memory()  # the pages of some hundred keys may be megabytes, and there may be many calls
         time.sleep(
             0
         )  # lets go of the interpreter; without it a large flush holds it for whole switch intervals
@@ -287,6 +275,7 @@ class LmdbWriter:
         while found and removed < limit and bytes(cursor.key()) < stop:
             found = cursor.delete()
             removed += 1
+        self._bound_memory()
         return removed
 
 

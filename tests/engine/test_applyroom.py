@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
-from .harness import CONFIG, Nodes, put
+import pytest
+
+from multiraft.engine.applyroom import ApplyRoom
+
+from .harness import CONFIG, Host, Nodes, put
 from .settled import GROUP
 
 SMALL = replace(CONFIG, memtable_bytes=4000)
@@ -42,6 +46,47 @@ def test_what_waited_is_applied_as_flushes_are_done():
     assert [nodes[1].answer(number) for number in range(60)] == [[None]] * 60
     assert nodes[1].node.backlog()["groups held back"] == 0
     assert nodes[1].machine(GROUP).get(b"058") == b"x" * 100
+
+
+def test_when_there_is_room_again_not_everything_is_applied_in_one_turn(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("multiraft.engine.applyroom.TURN_BYTES", 1)
+    nodes = crowded()
+    host = nodes[1]
+    host.node._room._limit = 1 << 20  # there is room, without another flush
+    before = applied(host)
+    effects = host.turn()
+    assert sorted(moved(before, applied(host))) == [False, True]
+    assert effects.again, "the other group waits for the next turn, not for a flush"
+    host.turn()
+    assert moved(before, applied(host)) == [True, True]
+    nodes.settle()
+    assert [nodes[1].answer(number) for number in range(60)] == [[None]] * 60
+
+
+def test_who_has_waited_is_served_first_and_who_was_stopped_not_at_all():
+    nodes = crowded()
+    host = nodes[1]
+    room = ApplyRoom(host.state, 1 << 30)
+    fresh, waiting = host.replica(GROUP), host.replica(GROUP + 1)
+    room._room = 0
+    room.admit(waiting)
+    assert list(room.look({GROUP: fresh}, host.node.replicas.running)) == [GROUP + 1, GROUP]
+    assert room.held == 0
+    room._room = 0
+    room.admit(waiting)
+    active = {GROUP: fresh}
+    assert list(room.look(active, {GROUP: fresh})) == [GROUP]
+    assert active == {GROUP: fresh}
+
+
+def applied(host: Host) -> list[int]:
+    """The applied indexes of both groups."""
+    return [host.replica(group).applied.index for group in (GROUP, GROUP + 1)]
+
+
+def moved(before: list[int], after: list[int]) -> list[bool]:
+    """Which of them have grown."""
+    return [now > then for then, now in zip(before, after, strict=True)]
 
 
 def test_a_read_waits_with_what_it_has_to_see():
