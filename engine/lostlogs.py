@@ -15,13 +15,35 @@ from ..raft.entry import Entry, EntryId
 from ..raft.errors import Unavailable
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, HardState, Snapshot
-from .logstore.port import Birth, GroupLog
+from .errors import Corruption
+from .logstore.port import Birth, Doubt, GroupLog
+from .statemachine.store import StateStore
 from .wire import COMMIT_NOTICE
 
 _OF_LEADERS: Final = frozenset({MsgType.APP, MsgType.HEARTBEAT})
 
 NOBODY: Final = ConfState()
 """The members as an empty log knows them: a replica that is none of them does not campaign."""
+
+
+UNKNOWN: Final = EntryId(2**64 - 1, 2**64 - 1)
+"""Noted of a replica of which nobody knows what it had promised: no snapshot makes up for that."""
+
+
+def most_promised(state: StateStore, doubt: Doubt) -> EntryId:
+    """What a replica must reach before it takes part again: what is in doubt now, and what was before."""
+    try:
+        before = state.promised(doubt.group)
+    except Corruption:
+        before = UNKNOWN
+    return max(doubt.promised or UNKNOWN, before or EntryId(0, 0))
+
+
+def no_way_back(promised: EntryId) -> str:
+    """Why no snapshot can make a replica whole."""
+    if promised == UNKNOWN:
+        return "a batch of its log was damaged, and nobody knows what it had promised: it must be replaced"
+    return f"its log has lost entries up to {promised.index}, and it has no peer"
 
 
 class SupersededLog:

@@ -12,8 +12,8 @@ from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
 from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader, Quarantined
-from .logstore.port import Birth, GroupWrite, LogStore
-from .lostlogs import NOBODY, Silence, SupersededLog
+from .logstore.port import Birth, Doubt, GroupLog, GroupWrite, LogStore
+from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, most_promised, no_way_back
 from .pending import Answer
 from .replica import Replica
 from .statemachine.protocol import StateMachine, volatile
@@ -58,9 +58,15 @@ class Replicas:
         self._state = state
         self._machines = machines
         self._seed = seed
+        self._doubts: dict[int, Doubt] = {}
+        """Found as the log was opened."""
 
     def start_all(self) -> None:
-        """Bring back every replica that the log store knows; one that is damaged is declared lost."""
+        """Bring back every replica that the log store knows; one that is damaged is declared lost.
+
+        Raises `DiskFull`, `StorageFailed` if the log is damaged and that cannot be noted.
+        """
+        self._doubts = self._note_doubts()
         for birth in self._log.births().values():
             try:
                 self.start(birth)
@@ -70,6 +76,39 @@ class Replicas:
                 reason = Quarantined(birth.group, self._log.group(birth.group).last_index(), str(error))
                 reason.__cause__ = error
                 self.declare_lost(birth, reason)
+
+    def _note_doubts(self) -> dict[int, Doubt]:
+        """Note, durably, what the log may have lost: the next start does not find the damage any more."""
+        if not self._log.has_gaps:
+            return {}
+        doubts = {doubt.group: doubt for doubt in self._log.doubts}
+        for doubt in doubts.values():
+            logger.error("group %d: %s", doubt.group, doubt.reason)
+            self._state.set_promised(doubt.group, most_promised(self._state, doubt))
+        flush = self._state.freeze()
+        if flush is not None:
+            self._state.write(flush)
+            self._state.flushed(flush)
+        self._log.doubts_noted()
+        return doubts
+
+    def _cut_behind_state(self, birth: Birth, log: GroupLog, applied: Applied, promised: EntryId) -> bool:
+        """Nothing is lost of a log that is in doubt below where the state on the disk is: cut it there."""
+        doubt = self._doubts.get(birth.group)
+        if (
+            doubt is None
+            or doubt.promised != promised
+            or not doubt.whole_from <= applied.index <= promised.index
+        ):
+            return False
+        if log.term(applied.index) != applied.term:
+            return False
+        logger.warning("group %d: its log is cut behind its state, which has what is lost", birth.group)
+        write = GroupWrite(birth.group, birth.replica_id, truncate=(applied.index, applied.term))
+        batch = self._log.stage([write])
+        self._log.commit(batch)
+        self._log.finish(batch)
+        return True
 
     def start(self, birth: Birth) -> Replica:
         """Start one replica from what is durable.
@@ -95,7 +134,9 @@ class Replicas:
         promised = self._state.promised(birth.group)
         if promised is not None:
             superseded = SupersededLog(log, promised)
-            if not superseded.whole:
+            if not superseded.whole and not self._cut_behind_state(birth, log, applied, promised):
+                if promised == UNKNOWN or len(birth.peers) == 1:
+                    raise Corruption(no_way_back(promised), birth.group)
                 return self._start_silent(birth, superseded, machine)
             self._state.set_promised(birth.group, None)
         start = log.first_index() - 1
@@ -194,7 +235,15 @@ class Replicas:
             and birth.group not in self.births
             and birth.group not in self.lost
             and removed.get(birth.group, 0) < birth.replica_id
+            and self._may_be_born(birth)
         )
+
+    def _may_be_born(self, birth: Birth) -> bool:
+        """Whether nothing says that the replica was here before, and that its log has lost it."""
+        if self._state.promised(birth.group) is None:
+            return True
+        self.declare_lost(birth, Corruption(no_way_back(UNKNOWN), birth.group))
+        return False
 
     def expects(self, group: int) -> bool:
         """Whether a replica of this group is on its way."""

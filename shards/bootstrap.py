@@ -77,7 +77,7 @@ def ensure_system_group(log: LogStore[Any], node_id: int, members: tuple[int, ..
                 f"the directory belongs to a cluster of the nodes {nodes}, not of {members}"
             )
         return False
-    if founded or log.births():
+    if founded or log.births() or log.has_gaps:
         raise Corruption("the log store has lost the system group", SYSTEM_GROUP)
     birth = system_birth(node_id, members)
     batch = log.stage([GroupWrite(group=birth.group, replica_id=birth.replica_id, birth=birth)])

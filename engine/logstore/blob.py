@@ -4,6 +4,7 @@
     section  kind u8 | 0 u8 | 0 u16 | rows u32 | length u64 ; columns ; bytes ; padding to 8
     APPEND   group u64 | replica u64 | run length u32 | parts u8 ; runs ; hard state 3 u64 | truncation 2 u64
     REWRITE  group u64 | replica u64 | origin u64 | the rest as in APPEND
+    NAMES    group u64, ascending
     META     group u64 | replica u64 | origin u64 | body length u32 | write u32 | kind u8 ; bodies
 
 Little-endian; columns, and the runs together, are padded to 8 bytes. APPEND has a row for each write. A row
@@ -11,7 +12,8 @@ has a hard state or a truncation if its bit is set in `parts`; these stand in th
 is the APPEND row that a META row goes before; it means nothing in a rewritten one. `origin` is the batch in
 which an item was first written, whatever blob carries it today; in APPEND it is the batch itself. `previous`
 is the batch committed before and `head` the oldest one left by this transaction, so that a batch that
-vanished is noticed.
+vanished is noticed. NAMES are the groups of the batch before, unless they are many: what is missing if that
+one cannot be read. Its header says 0 rows.
 """
 
 import struct
@@ -25,6 +27,8 @@ from .metas import MetaKind
 
 FORMAT_VERSION: Final = 1
 SECTIONS_MAX: Final = 8
+NAMES_MAX: Final = 512
+"""A batch of more groups than this is not named by the next one: it would cost more than padding."""
 
 _HEADER: Final = struct.Struct("<BBHIQQQ")
 _SECTION: Final = struct.Struct("<BBHIQ")
@@ -37,6 +41,7 @@ class SectionKind(IntEnum):
     APPEND = 1
     REWRITE = 2
     META = 3
+    NAMES = 4
 
 
 class BadBatch(ValueError):
@@ -133,6 +138,10 @@ class BlobWriter:
         )
         self._add(SectionKind.META, len(rows), section)
 
+    def add_names(self, groups: Sequence[int]) -> None:
+        """Name the groups of the batch before."""
+        self._add(SectionKind.NAMES, 0, _u64s(groups))
+
     def finish(self, previous: int, head: int) -> bytes:
         """The blob. `previous`: the batch committed before, or 0; `head`: the oldest batch that is left."""
         self._parts[0] = _HEADER.pack(FORMAT_VERSION, 0, self._sections, 0, self.size, previous, head)
@@ -154,6 +163,8 @@ class Contents(NamedTuple):
     sections: list[RowSection]
     """APPEND before REWRITE."""
     metas: list[MetaRow]
+    names: tuple[int, ...] | None
+    """The groups of the batch before, if it tells."""
 
 
 def decode_blob(blob: bytes) -> Contents:
@@ -165,7 +176,9 @@ def decode_blob(blob: bytes) -> Contents:
         raise NewerFormat(version)
     if version != FORMAT_VERSION or flags or reserved or sections > SECTIONS_MAX or length != len(blob):
         raise BadBatch("its header does not describe it")
-    contents = Contents(previous, head, [], [])
+    names: tuple[int, ...] | None = None
+    row_sections: list[RowSection] = []
+    metas: list[MetaRow] = []
     at = _HEADER.size
     for _ in range(sections):
         if len(blob) - at < _SECTION.size:
@@ -175,16 +188,35 @@ def decode_blob(blob: bytes) -> Contents:
         if size > len(blob) - at or rows * _ROW_MIN > size:
             raise BadBatch("a section claims more than there is")
         if kind == SectionKind.META:
-            contents.metas.extend(_decode_metas(_Reader(blob, at, at + size), rows))
+            metas.extend(_decode_metas(_Reader(blob, at, at + size), rows))
         elif kind in (SectionKind.APPEND, SectionKind.REWRITE):
-            contents.sections.append(RowSection(kind == SectionKind.REWRITE, rows, at, size))
+            row_sections.append(RowSection(kind == SectionKind.REWRITE, rows, at, size))
+        elif kind == SectionKind.NAMES and names is None and not rows:
+            names = _Reader(blob, at, at + size).u64s(size // 8)
         else:
             raise BadBatch(f"section kind {kind}")
         at += size
     if at != len(blob):
         raise BadBatch("bytes are left over")
-    contents.sections.sort()
-    return contents
+    return Contents(previous, head, sorted(row_sections), metas, names)
+
+
+def groups_in(section: bytes, rows: int) -> tuple[int, ...]:
+    """The group of each row of an APPEND or REWRITE section."""
+    return _Reader(section, 0, len(section)).u64s(rows)
+
+
+def name_groups(*groups: Sequence[int]) -> list[int] | None:
+    """Groups as the next batch names them, ascending; None if they are too many for that."""
+    if sum(map(len, groups)) > NAMES_MAX:
+        return None
+    return sorted({one for some in groups for one in some})
+
+
+def groups_of(blob: bytes, contents: Contents) -> list[int] | None:
+    """The groups that a batch says something of, as the next one names them."""
+    parts = [groups_in(blob[one.at : one.at + one.size], one.rows) for one in contents.sections]
+    return name_groups([meta.group for meta in contents.metas], *parts)
 
 
 def _decode_metas(reader: "_Reader", rows: int) -> Iterator[MetaRow]:

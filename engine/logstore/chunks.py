@@ -148,9 +148,15 @@ def found_chunk(raw: Buffer) -> tuple[ChunkHeader, bytes] | None:
 
 def checksum_holds(value: Buffer) -> bool:
     """Whether header and body are those that were written. `read_header` has accepted the value."""
+    return checksum_error(value) == 0
+
+
+def checksum_error(value: Buffer) -> int:
+    """By which bits the checksum of header and body differs from the one that is stored."""
     view = memoryview(value)
     (stored,) = _CHECKSUM.unpack_from(view, _IDENTITY.size)
-    return bool(crc32c(_body(view), crc32c(view[: _IDENTITY.size])) == stored)
+    found: int = crc32c(_body(view), crc32c(view[: _IDENTITY.size])) ^ stored
+    return found
 
 
 def join(values: Sequence[Buffer]) -> bytes:

@@ -14,7 +14,7 @@ from ...native.errors import Refused
 from ...native.logindex import LogIndex, State, Stored
 from ...native.logrescue import LogRescue, RescuedMeta
 from ..errors import Corruption
-from .blob import BlobWriter, MetaRow
+from .blob import BlobWriter, MetaRow, groups_in
 from .chunks import chunk_key
 from .environment import Environment
 from .metas import MetaKind
@@ -57,6 +57,8 @@ class Collected(NamedTuple):
     """Batches to be deleted with it, oldest first."""
     wrecks: Sequence[Wreck] = ()
     """Those among them that could not be read: to be set aside before."""
+    groups: Sequence[int] = ()
+    """Of which something was moved."""
 
     def keys(self) -> list[bytes]:
         """The keys of the values to be deleted."""
@@ -108,10 +110,10 @@ class Collector:
             return Collected()
         self._rescue.begin()
         self._look(max(self._policy.live_bytes, blob.size), newest)
-        metas = self._rewrite(blob)
+        metas, groups = self._rewrite(blob)
         retired = self._retire(newest)
         wrecks = [self._wrecks[stored.seq] for stored in retired if stored.seq in self._wrecks]
-        return Collected(metas, retired, wrecks)
+        return Collected(metas, retired, wrecks, groups)
 
     def committed(self, collected: Collected) -> None:
         """The append is durable."""
@@ -199,13 +201,19 @@ class Collector:
             oldest = self._index.oldest()
         return retired
 
-    def _rewrite(self, blob: BlobWriter) -> list[MetaRow]:
-        """Write what was rescued into the batch and point the index at it; returns META rows to add."""
+    def _rewrite(self, blob: BlobWriter) -> tuple[list[MetaRow], list[int]]:
+        """Write what was rescued into the batch and point the index at it.
+
+        Returns META rows to add, and the groups of all that was rescued.
+        """
         metas = [self._meta_row(meta) for meta in self._rescue.metas()]
+        groups = [meta.group for meta in metas]
         rows = self._rescue.row_count
         if rows:
-            blob.add_rewritten(self._rescue.write(blob.next_base), rows)
-        return metas
+            section = self._rescue.write(blob.next_base)
+            blob.add_rewritten(section, rows)
+            groups += groups_in(section, rows)
+        return metas, groups
 
     def _meta_row(self, meta: RescuedMeta) -> MetaRow:
         index = self._index

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
-from ...raft.entry import Entry
+from ...raft.entry import Entry, EntryId
 from ...raft.state import ConfState, HardState, Snapshot
 
 
@@ -66,6 +66,18 @@ class Loss(NamedTuple):
     group: int
     first: int
     last: int
+
+
+class Doubt(NamedTuple):
+    """A replica whose log may lack what it had promised to hold: batches of the store cannot be read."""
+
+    group: int
+    replica_id: int
+    promised: EntryId | None
+    """Its last durable entry; term and vote are known then. None: nobody knows what it had promised."""
+    whole_from: int
+    """If that is known: the log holds the entries from here on; what came before is missing, or in doubt."""
+    reason: str
 
 
 class Batch(Protocol):
@@ -156,6 +168,22 @@ class LogStore(Protocol[B]):
     def group(self, group: int) -> GroupLog:
         """The log of a group's replica. Raises `KeyError` if there is none."""
         ...
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether batches were missing, or could not be read, when the store was opened."""
+        ...
+
+    @property
+    def doubts(self) -> Sequence[Doubt]:
+        """The replicas that may therefore lack what they had promised, those included that are not here."""
+        ...
+
+    def doubts_noted(self) -> None:
+        """The doubts are noted durably elsewhere: from the next batch on the store may forget the damage.
+
+        Nothing is staged before.
+        """
 
     @property
     def crowded(self) -> bool:

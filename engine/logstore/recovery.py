@@ -1,24 +1,34 @@
-"""Reading the whole log back: every checksum, the chain of batches, then the index."""
+"""Reading the whole log back: every checksum, the chain of batches, then the index.
+
+A batch that is damaged or missing ends nothing: which entries are lost with it, and which replicas cannot be
+believed any more, is found out (see `gaps`), and the others go on.
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...native.errors import Refused
+from ...native.logdoubt import doubted, recover_gap
 from ...native.logindex import LogIndex, Rows
 from ..errors import Corruption
-from .blob import Contents, MetaRow, decode_blob
+from .blob import Contents, MetaRow, decode_blob, groups_of
 from .checkpoint import Mark, Unfit, load_checkpoint
-from .chunks import chunk_key, join, link, read_header, split_key
+from .chunks import VALUE_MAX, chunk_key, join, link, read_header, split_key
 from .environment import Environment
+from .gaps import doubt_of, explained
 from .metas import BadMeta, MetaKind, decode_birth, decode_members, decode_snapshot_point, encode_members
 from .opening import open_batch
+from .port import Doubt, Loss
 from .progress import Progress
 
 logger = logging.getLogger(__name__)
+
+_LEAP: Final = 1 << 20
+"""So many batches never fail to be committed in a row: what is so far away has a damaged key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +41,33 @@ class Recovered:
     last_run: int
     chain: int
     """What `chunks.link` made of all batches."""
+    damage: list[str]
+    """What was found damaged or missing, a line each."""
+    losses: list[Loss]
+    """Entries that are lost, in logs that are whole otherwise."""
+    doubts: list[Doubt]
+    """Replicas that may have promised more than is known of them."""
+    names: list[int] | None
+    """The groups of the newest batch, if it could be read and they can be named."""
+    head: int
+    """What the newest batch that could be read calls the oldest."""
+    gaps: int
+    """How many places there are where batches are missing or cannot be read."""
 
 
 class _Stored(NamedTuple):
-    """A batch as it was stored."""
+    """What is stored under the keys of a batch."""
 
     seq: int
-    run: int
-    chain: int
-    values: list[bytes]
+    values: dict[int, bytes]
+    """By chunk number; one that is longer than any that was written is left out, as empty."""
+
+    def chunks(self) -> tuple[int, int, list[bytes]]:
+        """Run, chain and all values, as their headers say. Raises `Corruption`."""
+        headers = [read_header(value, self.seq, number) for number, value in self.values.items()]
+        if list(self.values) != list(range(len(headers))) or len(headers) != headers[0].chunks:
+            raise Corruption(f"a chunk of log batch {self.seq} is missing")
+        return headers[0].run, headers[0].chain, list(self.values.values())
 
 
 @dataclass(slots=True)
@@ -51,19 +79,75 @@ class _Found:
     run: int = 0
     chain: int = 0
     head: int = 0
+    gap: bool = False
+    """Whether the newest batch, or what stood before the next one, cannot be read."""
+    sound: int = 0
+    """The newest batch that could be read."""
+    names: list[int] | None = None
+    gaps: int = 0
+    begins_with_gap: bool = False
+    damage: list[str] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+    def note_gap(self, what: str) -> None:
+        """What stood behind the newest batch that could be read is missing."""
+        logger.error("the log is damaged: %s", what)
+        self.damage.append(what)
+        self.gap = True
+        self.gaps += 1
+
+    def end_gap(self, last: int, names: Sequence[int] | None = None) -> None:
+        """That goes up to batch `last`. The one behind, if there is one, may name the groups of just that."""
+        alone = last == self.sound + 1
+        recover_gap(self.index, self.sound + 1, last, names if alone else None)
+        self.gap = False
 
 
 def recover(environment: Environment, checkpoint: Path | None = None) -> Recovered:
     """Scan the log, or what a checkpoint does not know of it.
 
-    Raises `Corruption` at the first damage, `VersionMismatch` at a newer format. A checkpoint that cannot be
-    used is logged and ignored.
+    Batches that are damaged are passed over, and kept beside the log. Raises `Corruption` where what is
+    stored cannot be what damage has made of this log, `VersionMismatch` at a newer format. A checkpoint that
+    cannot be used is logged and ignored.
     """
     found = None if checkpoint is None else _from_checkpoint(environment, checkpoint)
     if found is None:
-        found = _Found(LogIndex())
+        found = _scan_all(environment)
+    doubts = [doubt_of(one) for one in doubted(found.index)]
+    index, seq = found.index, found.seq
+    return Recovered(
+        index,
+        seq,
+        found.run,
+        found.chain,
+        found.damage,
+        found.losses,
+        doubts,
+        found.names,
+        found.head,
+        found.gaps,
+    )
+
+
+def _scan_all(environment: Environment) -> _Found:
+    """Scan the log from its beginning, which may be missing."""
+    found = _Found(LogIndex())
+    try:
         _scan(environment, found)
-    return Recovered(found.index, found.seq, found.run, found.chain)
+    except _NoBeginning as error:
+        found = _Found(LogIndex(), begins_with_gap=True)
+        found.note_gap(str(error))
+        found.end_gap(error.oldest - 1)
+        _scan(environment, found)
+    return found
+
+
+class _NoBeginning(Exception):
+    """The oldest batches are missing, which only the newest one can tell."""
+
+    def __init__(self, oldest: int, head: int) -> None:
+        super().__init__(f"the log begins with batch {oldest}, it should with {head}")
+        self.oldest = oldest
 
 
 def _from_checkpoint(environment: Environment, path: Path) -> _Found | None:
@@ -77,7 +161,7 @@ def _from_checkpoint(environment: Environment, path: Path) -> _Found | None:
         found = _at(environment, index, marks.first)
         _scan(environment, found, marks.last)
         _check_count(environment, index)
-    except (Unfit, Corruption, OSError) as error:
+    except (Unfit, Corruption, _NoBeginning, OSError) as error:
         logger.warning("the checkpoint of the log's index is ignored: %s", error)
         return None
     return found
@@ -107,7 +191,11 @@ def _at(environment: Environment, index: LogIndex, mark: Mark) -> _Found:
             values.append(bytes(value))
     if link(header.chain, values) != mark.chain:
         raise Unfit(f"batch {mark.seq} is another one")
-    return _Found(index, mark.seq, header.run, mark.chain, decode_blob(join(values)).head)
+    blob = join(values)
+    contents = decode_blob(blob)
+    found = _Found(index, mark.seq, header.run, mark.chain, contents.head, sound=mark.seq)
+    found.names = groups_of(blob, contents)
+    return found
 
 
 def check_end(environment: Environment, mark: Mark) -> None:
@@ -125,32 +213,90 @@ def check_end(environment: Environment, mark: Mark) -> None:
 
 def _scan(environment: Environment, found: _Found, passed: Mark | None = None) -> None:
     """Take all batches behind those that were found; one of them must be `passed`."""
-    index, start = found.index, found.seq
+    start = found.seq
     progress = Progress(environment, start)
     for stored in _batches(environment, chunk_key(start + 1, 0) if start else b""):
-        blob, contents = open_batch(stored.seq, stored.values)
-        before = found.seq
-        if before and contents.previous != before:
-            raise Corruption(f"log batch {contents.previous} is missing between {before} and {stored.seq}")
-        if stored.run < found.run:
-            raise Corruption(f"log batch {stored.seq} is of run {stored.run}, that before of {found.run}")
-        if before and stored.chain != found.chain:
-            raise Corruption(f"log batch {stored.seq} was not written behind this batch {before}")
-        found.seq, found.run, found.head = stored.seq, stored.run, contents.head
-        found.chain = link(stored.chain, stored.values)
+        contents = _take_batch(environment, found, stored)
+        if contents is None:
+            continue
         if passed is not None and passed.seq == found.seq and passed.chain != found.chain:
             raise Unfit(f"batch {passed.seq} is another one")
-        with _consistent(f"log batch {stored.seq}"):
-            space = sum(environment.footprint(len(value)) for value in stored.values)
-            index.recover_batch(stored.seq, len(stored.values), space)
-            _take(index, stored.seq, blob, contents)
         progress.tell(stored.seq)
-    oldest = index.oldest()
-    first = 0 if oldest is None else oldest.seq
-    if first != found.head:
-        raise Corruption(f"the log begins with batch {first}, it should with {found.head}")
+    _check_beginning(found)
+    if found.gap:
+        found.end_gap(found.seq)
     with _consistent("the log"):
-        index.recovered()
+        found.index.recovered()
+
+
+def _check_beginning(found: _Found) -> None:
+    """The newest batch that could be read tells which one is the oldest. Raises `_NoBeginning`."""
+    oldest = found.index.oldest()
+    first = 0 if oldest is None else oldest.seq
+    if first > found.head and not found.begins_with_gap:
+        raise _NoBeginning(first, found.head)
+    if first < found.head and not found.gap:
+        raise Corruption(f"the log begins with batch {first}, it should with {found.head}")
+
+
+def _take_batch(environment: Environment, found: _Found, stored: _Stored) -> Contents | None:
+    """Take a batch behind those that were found; None if it cannot be read, which is noted."""
+    if stored.seq > found.seq + _LEAP and found.seq:
+        raise Corruption(f"the log holds a batch {stored.seq} behind batch {found.seq}, which is not its own")
+    try:
+        run, chain, values = stored.chunks()
+        blob, contents, losses = _opened(stored.seq, values)
+    except Corruption as error:
+        _pass_over(environment, found, stored, error)
+        return None
+    _check_place(found, stored.seq, contents, run, chain)
+    if found.gap:
+        found.end_gap(contents.previous, contents.names)
+    found.losses += losses
+    found.damage += [f"entry {one.first} of group {one.group} is damaged" for one in losses]
+    found.seq = found.sound = stored.seq
+    found.run, found.head, found.names = run, contents.head, groups_of(blob, contents)
+    found.chain = link(chain, values)
+    with _consistent(f"log batch {stored.seq}"):
+        space = sum(environment.footprint(len(value)) for value in values)
+        found.index.recover_batch(stored.seq, len(values), space)
+        _take(found.index, stored.seq, blob, contents)
+    return contents
+
+
+def _opened(seq: int, values: list[bytes]) -> tuple[bytes, Contents, list[Loss]]:
+    """A batch, and which of its entries are lost. Raises `Corruption` if more than entries is damaged."""
+    try:
+        return *open_batch(seq, values), []
+    except Corruption:
+        told = explained(values)
+        if told is None:
+            raise
+        return join(values), *told
+
+
+def _check_place(found: _Found, seq: int, contents: Contents, run: int, chain: int) -> None:
+    """A batch must be the one behind those that were found, but for what is known to be missing."""
+    before = found.seq
+    if run < found.run:
+        raise Corruption(f"log batch {seq} is of run {run}, that before of {found.run}")
+    if found.gap or not before:
+        return
+    if contents.previous != before:
+        found.note_gap(f"log batch {contents.previous} is missing between {before} and {seq}")
+    elif chain != found.chain:
+        raise Corruption(f"log batch {seq} was not written behind this batch {before}")
+
+
+def _pass_over(environment: Environment, found: _Found, stored: _Stored, error: Corruption) -> None:
+    """Go on behind a batch that cannot be read. It takes its place until collection comes to it."""
+    found.note_gap(str(error))
+    values = list(stored.values.values())
+    environment.set_aside(stored.seq, values)
+    found.seq, found.names = stored.seq, None
+    found.chain = link(found.chain, values)
+    space = sum(environment.footprint(len(value)) for value in values)
+    found.index.recover_batch(stored.seq, max(stored.values) + 1, space)
 
 
 @contextmanager
@@ -212,16 +358,14 @@ def _take_rewritten(index: LogIndex, seq: int, meta: MetaRow) -> None:
 
 
 def _batches(environment: Environment, start: bytes) -> Iterator[_Stored]:
-    """The batches in order from a key on, with all their chunks."""
-    values: list[bytes] = []
+    """The batches in order from a key on, with whatever chunks there are."""
+    stored: _Stored | None = None
     for key, value in environment.scan(start):
         seq, number = split_key(key)
-        header = read_header(value, seq, number)
-        if number != len(values):
-            raise Corruption(f"chunk {len(values)} of log batch {seq} is missing")
-        values.append(bytes(value))
-        if len(values) == header.chunks:
-            yield _Stored(seq, header.run, header.chain, values)
-            values = []
-    if values:
-        raise Corruption("the newest log batch is not complete")
+        if stored is None or stored.seq != seq:
+            if stored is not None:
+                yield stored
+            stored = _Stored(seq, {})
+        stored.values[number] = bytes(value) if len(value) <= VALUE_MAX else b""
+    if stored is not None:
+        yield stored

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Self
 
 from ...native.logindex import LogIndex, Stored
 from ..errors import Closed, Corruption, StorageFailed
-from .blob import BlobWriter
+from .blob import BlobWriter, name_groups
 from .cache import EntryCache
 from .checkpoint import Mark
 from .checkpointer import Checkpointer
@@ -24,7 +24,7 @@ from .environment import LiveEnvironment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
 from .handover import hand_over
 from .holders import named_holders
-from .port import Birth, GroupWrite, Loss
+from .port import Birth, Doubt, GroupWrite, Loss
 from .reader import Reader
 from .recovery import check_end, recover
 from .salvage import salvage
@@ -45,7 +45,18 @@ class Usage(NamedTuple):
 class StagedBatch:
     """A batch that was handed over. Its bytes stay until `LogStore.finish`."""
 
-    __slots__ = ("begins_run", "blob", "chain", "collected", "groups", "previous", "seq", "small")
+    __slots__ = (
+        "begins_run",
+        "blob",
+        "chain",
+        "collected",
+        "groups",
+        "names",
+        "names_before",
+        "previous",
+        "seq",
+        "small",
+    )
 
     def __init__(
         self,
@@ -57,6 +68,10 @@ class StagedBatch:
         *,
         small: bool,
     ) -> None:
+        self.names: Sequence[int] | None = None
+        """The groups that it says something of; None: they are too many to be named by the next one."""
+        self.names_before: Sequence[int] | None = None
+        """Those of the batch before."""
         self.seq = seq
         self.groups = groups
         self.blob = blob
@@ -103,10 +118,16 @@ class LogStore:
         salvage(environment)
         recovered = recover(environment, checkpoint)
         self._chain = recovered.chain
+        self.has_gaps = recovered.gaps > 0
+        """See `port.LogStore.has_gaps`, here and below."""
+        self.doubts: Sequence[Doubt] = recovered.doubts
+        self._losses = recovered.losses
+        self._head = recovered.head if self.has_gaps else None
         self._index: LogIndex = recovered.index
         self._run = recovered.last_run
         self._next_seq = recovered.last_seq + 1
         self._last_staged = recovered.last_seq
+        self._names: Sequence[int] | None = recovered.names
         self._last_committed = recovered.last_seq
         self._finished = Mark(recovered.last_seq, recovered.chain)
         self._in_flight: OrderedDict[int, StagedBatch] = OrderedDict()
@@ -190,7 +211,12 @@ class LogStore:
 
     def take_losses(self) -> list[Loss]:
         """See `port.LogStore.take_losses`."""
-        return self._collector.take_losses()
+        losses, self._losses = self._losses, []
+        return losses + self._collector.take_losses()
+
+    def doubts_noted(self) -> None:
+        """See `port.LogStore.doubts_noted`."""
+        self._head = None
 
     def holders(self, batches: int = 12) -> Mapping[int, int]:
         """See `port.LogStore.holders`."""
@@ -227,14 +253,20 @@ class LogStore:
             writer.add_metas(metas)
         oldest = self._index.oldest()
         assert oldest is not None, "the batch being staged is there"
-        blob = writer.finish(previous=self._last_staged, head=oldest.seq)
+        head = oldest.seq if self._head is None else min(oldest.seq, self._head)
+        if self._names is not None:
+            writer.add_names(self._names)
+        blob = writer.finish(previous=self._last_staged, head=head)
         small = self._sizes.small
         value_max = self._value_max(small=small)
         chunks = chunk_count(len(blob), value_max)
         self._index.measure(seq, chunks, stored_size(len(blob), self._environment.footprint, value_max))
         if handed.entries:
             self._cache.add(seq, handed.entries, handed.cost)
-        return StagedBatch(seq, blob, self._last_staged, handed.groups, collected, small=small)
+        batch = StagedBatch(seq, blob, self._last_staged, handed.groups, collected, small=small)
+        batch.names_before = self._names
+        batch.names = self._names = name_groups(handed.groups, collected.groups)
+        return batch
 
     def commit(self, batch: StagedBatch) -> None:
         """See `port.LogStore.commit`."""
@@ -289,7 +321,7 @@ class LogStore:
             assert newest == batch.seq, f"batch {batch.seq} is rolled back before batch {newest}"
             self._index.undo(batch.seq)
             self._cache.drop(batch.seq)
-            self._last_staged = batch.previous
+            self._last_staged, self._names = batch.previous, batch.names_before
         self._collector.rolled_back()
 
     def begin_run(self) -> StagedBatch:

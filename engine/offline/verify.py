@@ -163,6 +163,7 @@ def _check_hint(node: StoppedNode, findings: Findings) -> None:
 def _check_recovery(file: LogFile, findings: Findings) -> None:
     """What the log store itself would say of the log: its index is built in another way than ours."""
     try:
-        recover(file)
+        for what in recover(file).damage:
+            findings.add(LOG_FILE, what)
     except Corruption as error:
         findings.add(LOG_FILE, str(error), group=error.group, index=error.index)

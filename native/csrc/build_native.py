@@ -22,7 +22,7 @@ NOUNS = (
     "mr_pages",
     "mr_groups",
 )
-INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery")
+INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery", "mr_doubt")
 """Sources that Python calls nothing of."""
 CDEF = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 WARNINGS = ("-Wall", "-Wextra", "-Werror")

@@ -74,6 +74,9 @@ struct mr_log {
         touched;     /* the batch in whose undo the head stands; during recovery, as of which it was loaded */
     uint64_t rescue; /* the collection that looked at the small states last, and for which batch */
     uint64_t rescued_from;
+    uint64_t sure;   /* recovery, while in doubt: entries up to it are those that were promised, ... */
+    uint64_t until;  /* ... and so are those from this one on */
+    uint32_t doubts; /* MR_DOUBT_... */
     struct mr_log_head head;
     struct mr_body birth;                 /* no bytes: only rows of it have been found so far (recovery) */
     struct mr_body members;               /* no bytes: those of the birth */

@@ -31,6 +31,8 @@ void mr_logindex_free(struct mr_logindex *index) {
     mr_array_free(&index->tombstones);
     mr_array_free(&index->in_flight);
     mr_array_free(&index->spare);
+    mr_array_free(&index->doubted);
+    mr_array_free(&index->missed);
     mr_map_clear(&index->places);
     mr_map_clear(&index->tombstone_places);
     mr_ledger_clear(&index->ledger);

@@ -171,6 +171,33 @@ int mr_logindex_recover_tombstone(struct mr_logindex *index, uint64_t group, uin
 int mr_logindex_recover_rows(struct mr_logindex *index, uint64_t seq, struct mr_rows *rows, uint64_t until,
                              struct mr_log_failure *failure);
 
+/* What may be wrong with a replica because batches are missing. */
+#define MR_DOUBT_HARD 1    /* its term or vote may be newer */
+#define MR_DOUBT_END 2     /* there may be entries behind the last one */
+#define MR_DOUBT_ENTRIES 4 /* entries may be missing, or others have taken their place */
+#define MR_DOUBT_BIRTH 8   /* its birth is missing: it is not in the index */
+
+/* Such a replica; `group` 0: there is none. The last entry is the one that was promised unless its end is in
+ * doubt; the log that is left may end before it. */
+struct mr_doubted {
+    uint64_t group;
+    uint64_t replica;
+    uint64_t last_index;
+    uint64_t last_term;
+    uint64_t whole_from; /* entries from here on are those that were promised; before it they may not be */
+    uint32_t doubts;
+};
+
+/* Batches from `first` to `last`, behind the one taken last, are missing or cannot be read. A log that was
+ * loaded as of a later one knows what they said. */
+void mr_logindex_recover_gap(struct mr_logindex *index, uint64_t first, uint64_t last);
+
+/* The same if it is known of which groups they were: for each of them. Errors: MR_MEMORY. */
+int mr_logindex_recover_gap_of(struct mr_logindex *index, uint64_t first, uint64_t last, uint64_t group);
+
+/* After mr_logindex_recovered: the doubted replica of a number. */
+void mr_logindex_doubted(const struct mr_logindex *index, uint64_t number, struct mr_doubted *found);
+
 /* All batches are taken: checks every log and counts what is alive.
  * Errors, with `failure`: MR_ABSENT birth, MR_GAP at an entry that is missing. */
 int mr_logindex_recovered(struct mr_logindex *index, struct mr_log_failure *failure);

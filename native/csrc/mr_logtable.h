@@ -30,6 +30,10 @@ struct mr_logindex {
     MR_ARRAY(struct mr_change *) spare;
     uint64_t rescues;
     uint64_t entries; /* taken in by changes and recovery, whatever has become of them */
+    uint64_t gap;     /* recovery: the oldest batch that is missing; 0: none is */
+    MR_ARRAY(struct mr_doubted) doubted;
+    MR_ARRAY(uint64_t) missed; /* groups that were written of there, and that nothing is known of yet */
+    int missed_all;            /* they may be any */
 };
 
 static inline struct mr_log *mr_log_at(const struct mr_logindex *index, uint32_t place) {
@@ -76,6 +80,19 @@ int mr_change_empty(struct mr_logindex *index, struct mr_change *change, uint32_
 /* Points a segment at the newest batch: its live part stands there as a run. Errors: MR_MEMORY, MR_RANGE. */
 int mr_change_move_run(struct mr_logindex *index, uint32_t place, uint32_t position,
                        const struct mr_span *span);
+
+/* Recovery of a log of which batches are missing: see mr_doubt.c. A log that is first heard of behind them;
+ * a run that is about to be taken in; a truncation, a hard state or a birth that has been; what could not be.
+ */
+void mr_doubt_begin(const struct mr_logindex *index, struct mr_log *log);
+void mr_doubt_run(const struct mr_logindex *index, struct mr_log *log, const struct mr_run_shape *shape,
+                  uint64_t origin);
+void mr_doubt_point(struct mr_log *log, uint64_t entry, int emptied);
+void mr_doubt_misfit(struct mr_log *log);
+
+/* Brings a log into order of which parts are missing, and notes what is in doubt. `gone`: the log has no
+ * birth and must be given up. Errors: MR_MEMORY. */
+int mr_doubt_settle(struct mr_logindex *index, struct mr_log *log, int *gone);
 
 /* Frees what a change holds. */
 void mr_change_free(struct mr_change *change);

@@ -23,11 +23,18 @@ static int provisional(struct mr_logindex *index, uint64_t group, uint64_t repli
         return MR_ABSENT;
     }
     uint32_t place = mr_logindex_find(index, group);
+    if (place != MR_NOWHERE && mr_log_at(index, place)->doubts != 0 &&
+        mr_log_at(index, place)->head.replica != replica) {
+        mr_map_remove(&index->places, group); /* that it was removed stood in what is missing */
+        mr_log_vacate(index, place);
+        place = MR_NOWHERE;
+    }
     if (place == MR_NOWHERE) {
         int status = mr_log_settle(index, group, replica, &place);
         if (status != MR_OK) {
             return status;
         }
+        mr_doubt_begin(index, mr_log_at(index, place));
     }
     *log = mr_log_at(index, place);
     return (*log)->head.replica == replica ? MR_OK : MR_EXISTS;
@@ -76,6 +83,9 @@ int mr_logindex_recover_birth(struct mr_logindex *index, uint64_t group, uint64_
         return MR_OK;
     }
     int status = provisional(index, group, replica, &log);
+    if (status == MR_OK && carrier == origin && log->birth.bytes == NULL) {
+        log->doubts = 0; /* nothing can have been said of it before */
+    }
     return status == MR_OK ? keep_body(log, MR_STATE_BIRTH, &log->birth, carrier, origin, body, length)
                            : status;
 }
@@ -104,6 +114,7 @@ int mr_logindex_recover_point(struct mr_logindex *index, uint64_t group, uint64_
     }
     mr_log_remove(log, 0, log->segments.count);
     mr_log_remove_terms(log, 0, log->terms.count);
+    mr_doubt_point(log, point_index, 1);
     const uint64_t point[2] = {point_index, point_term};
     keep_point(log, seq, seq, point);
     return keep_body(log, MR_STATE_MEMBERS, &log->members, seq, seq, members, length);
@@ -237,19 +248,26 @@ static int recover_row(struct mr_logindex *index, uint64_t seq, const struct mr_
         }
         failure->index = shape.first;
         index->entries += shape.end - shape.first;
+        mr_doubt_run(index, log, &shape, row->origin);
         status = row->origin == 0 ? recover_appended(log, row, &shape, seq)
                                   : recover_rewritten(log, row, &shape, seq);
+        if (status == MR_TWICE && log->doubts != 0) {
+            mr_doubt_misfit(log);
+            status = MR_OK;
+        }
     }
     if (status != MR_OK) {
         return status;
     }
     if (row->parts & MR_PART_TRUNCATION) {
         keep_point(log, seq, origin, row->truncation);
+        mr_doubt_point(log, row->truncation[0], 0);
         if (row->origin == 0) {
             drop_truncated(log, row->truncation[0]);
         }
     }
     if (row->parts & MR_PART_HARD && keeps(log, MR_STATE_HARD, seq, origin)) {
+        log->doubts &= ~(uint32_t)MR_DOUBT_HARD;
         log->head.hard_term = row->hard[0];
         log->head.hard_vote = row->hard[1];
         log->head.hard_commit = row->hard[2];
@@ -351,7 +369,16 @@ int mr_logindex_recovered(struct mr_logindex *index, struct mr_log_failure *fail
             continue;
         }
         struct mr_log *log = mr_log_at(index, place);
-        int status = settle_log(log, failure);
+        int gone = 0;
+        int status = index->gap == 0 ? MR_OK : mr_doubt_settle(index, log, &gone);
+        if (gone) {
+            mr_map_remove(&index->places, log->group);
+            mr_log_vacate(index, place);
+            continue;
+        }
+        if (status == MR_OK) {
+            status = settle_log(log, failure);
+        }
         if (status == MR_OK) {
             status = count_alive(index, log);
         }

@@ -94,6 +94,7 @@ def log_calls() -> list[bytes]:
         b"\0" + b"".join(staged),
         b"\0" + bear + bytes([2, 3, 1, 0]) + section + bytes([6]) + section,
         b"\1" + b"".join(found),
+        b"\1" + b"".join([*found, bytes([6, 0, 0, 0]), found[2], bytes([7, 2, 0, 0]), found[3]]),
     ]
 
 

@@ -39,8 +39,8 @@ def test_a_flipped_bit_anywhere_is_found_on_opening():
     for key in values:
         bits = 8 * len(values[key])
         for bit in (*draw.sample(range(bits), min(bits, 150)), *range(0, 256, 3)):
-            with pytest.raises(Corruption):
-                MemoryLogStore(MemoryEnvironment({**values, key: flipped(values[key], bit)}))
+            opened = MemoryLogStore(MemoryEnvironment({**values, key: flipped(values[key], bit)}))
+            assert opened.has_gaps or opened.take_losses()
 
 
 def test_opening_names_group_and_index_of_a_damaged_entry():
@@ -49,9 +49,7 @@ def test_opening_names_group_and_index_of_a_damaged_entry():
     value = store.environment.values[key]
     where = value.index(ENTRIES[8][25].data) + 3
     store.environment.values[key] = flipped(value, 8 * where)
-    with pytest.raises(Corruption) as found:
-        store.crash()
-    assert (found.value.group, found.value.index) == (8, 27)
+    assert store.crash().take_losses() == [Loss(8, 27, 27)]
 
 
 def test_a_flipped_bit_under_a_running_store_never_gives_other_entries():
@@ -93,8 +91,7 @@ def test_any_missing_value_but_the_newest_batch_is_found_on_opening():
     values = filled().environment.values
     for key in list(values)[:-1]:
         left = {other: value for other, value in values.items() if other != key}
-        with pytest.raises(Corruption):
-            MemoryLogStore(MemoryEnvironment(left))
+        assert MemoryLogStore(MemoryEnvironment(left)).has_gaps
 
 
 def test_a_missing_value_is_found_on_reading():
@@ -111,8 +108,7 @@ def test_a_value_in_the_place_of_another_is_found():
     values[chunk_key(4, 0)], values[chunk_key(5, 0)] = values[chunk_key(5, 0)], values[chunk_key(4, 0)]
     with pytest.raises(Corruption):
         all_entries(store, 7)
-    with pytest.raises(Corruption):
-        store.crash()
+    assert store.crash().has_gaps
 
 
 def test_a_value_that_would_fit_in_another_place_is_found():

@@ -317,17 +317,34 @@ static void stage(struct mr_logindex *index, struct fuzz_input *input) {
     require_copy(index, seq, 64 + 8 * (input->size & 63));
 }
 
+/* Who is in doubt is named once, and is there unless its birth is missing. */
+static void require_doubts(const struct mr_logindex *index) {
+    struct mr_doubted found;
+    for (uint64_t number = 0; number == 0 || found.group != 0; number++) {
+        REQUIRE(number <= GROUPS + CALLS);
+        mr_logindex_doubted(index, number, &found);
+        uint32_t place = found.group == 0 ? MR_PLACE_NONE : mr_logindex_find(index, found.group);
+        REQUIRE(found.group == 0 || (found.doubts & MR_DOUBT_BIRTH) != 0 || place != MR_PLACE_NONE);
+        fuzz_observe(&found, sizeof(found));
+    }
+}
+
 static void recover(struct mr_logindex *index, struct fuzz_input *input) {
     struct mr_log_failure failure;
     for (uint64_t seq = 1; seq < CALLS && input->size > 0; seq++) {
         REQUIRE(mr_logindex_recover_batch(index, seq, 1, 100) == MR_OK);
-        uint64_t kind = fuzz_take(input, 1) % 6;
+        uint64_t kind = fuzz_take(input, 1) % 8;
         uint64_t group = fuzz_take(input, 1) % (GROUPS + 1);
         uint64_t replica = fuzz_take(input, 1) % 3;
         uint64_t origin = 1 + fuzz_take(input, 1) % seq;
         struct mr_rows rows;
         int status;
-        if (kind == 0) {
+        if (kind == 6) {
+            mr_logindex_recover_gap(index, seq, seq);
+            status = MR_OK;
+        } else if (kind == 7) {
+            status = mr_logindex_recover_gap_of(index, seq, seq, group);
+        } else if (kind == 0) {
             status = mr_logindex_recover_birth(index, group, replica, seq, origin, (const uint8_t *)"b", 1);
         } else if (kind == 1) {
             status = mr_logindex_recover_tombstone(index, group, replica, seq, origin);
@@ -350,6 +367,7 @@ static void recover(struct mr_logindex *index, struct fuzz_input *input) {
     REQUIRE(status != MR_BUG && status != MR_MEMORY);
     if (status == MR_OK) {
         require_whole(index);
+        require_doubts(index);
     }
 }
 
