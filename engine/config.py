@@ -24,6 +24,8 @@ class EngineConfig:
     """How often a leader beats."""
     election_timeout_ms: int = 1000
     """Election timeouts are drawn from [T, 2T)."""
+    rest_after_beats: int = 6
+    """Beats in which nothing happens to a group, after which it rests: it beats no more until it has to."""
     append_bytes: int = 1 * MIB
     """Encoded entries per append message (at least one entry goes, whatever its size)."""
     inflight_messages: int = 256

@@ -14,10 +14,11 @@ from .parking import Parking
 from .rebuilding import Rebuilder
 from .replica import Replica
 from .replicas import Replicas
+from .rest import Rest
 from .snapshots.exchange import Exchange
 from .truncations import Truncations
 from .turn import Turn
-from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received
+from .wire import COMMIT_NOTICE, OF_REST, STATE_REQUEST, UNKNOWN_GROUP, Received
 
 BROKEN: Final = (RaftError, AssertionError, Corruption)
 """What a core raises that must not go on: a violated invariant, or a log that cannot be read."""
@@ -35,6 +36,7 @@ class Delivery:
         truncations: Truncations,
         active: dict[int, Replica],
         snapshots: Exchange,
+        rest: Rest,
         config: EngineConfig,
     ) -> None:
         self.refused = 0
@@ -47,6 +49,7 @@ class Delivery:
         self._truncations = truncations
         self._active = active
         self._snapshots = snapshots
+        self._rest = rest
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -54,6 +57,9 @@ class Delivery:
         A message names both replicas: one for a replica that this node had before, or has not yet, must
         not reach the one it has.
         """
+        if received.kind in OF_REST:
+            self._rest.receive(turn, node, received)
+            return
         replica = self._replicas.running.get(received.group)
         if replica is None:
             self._receive_unknown(turn, node, directory_index, received)
@@ -66,6 +72,7 @@ class Delivery:
         if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
             self.refused += 1
             return
+        self._rest.stirred(replica, node)
         if self._replicas.trouble is not None and _costs_space(message):
             return
         if replica.silence is not None:
@@ -103,7 +110,7 @@ class Delivery:
         if self._replicas.running.get(replica.group) is not replica:
             return  # fenced since the message was queued
         try:
-            self._replicas.timers.touch(replica)
+            self._rest.touch(replica)
             replica.raw.step(message)
         except (CoreDropped, PeerNotFound) as error:
             logger.debug("group %d: %s", replica.group, error)
@@ -117,7 +124,7 @@ class Delivery:
 
     def _note_commit(self, turn: Turn, replica: Replica, message: Message) -> None:
         try:
-            self._replicas.timers.touch(replica)
+            self._rest.touch(replica)
             replica.raw.step_commit_notice(message.from_, message.term, message.commit)
         except BROKEN as error:
             self.fence(turn, replica, error)

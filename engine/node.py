@@ -25,11 +25,13 @@ from .parking import Parking
 from .pending import Answer
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import MachineFactory, Replicas
+from .rest import Rest
 from .runs import Runs
 from .snapshots.exchange import Exchange
 from .staging import Staging
 from .statemachine.store import StateStore
 from .ticker import Ticker
+from .ticks import Ticks
 from .truncations import Truncations
 from .turn import Effects, Inputs, Turn
 from .wire import read_frame
@@ -62,7 +64,7 @@ class Node:
         self.config = config
         self.log = log
         self.state = state
-        self.replicas = Replicas(config, log, state, machines, seed)
+        self.replicas = Replicas(node_id, config, log, state, machines, seed)
         self.parking = Parking(config.parked_bytes, config.parked_ms / 1000)
         self.ticker = Ticker(now, config.tick_ms / 1000, config.beat_ms / 1000)
         self._running = self.replicas.running
@@ -70,10 +72,12 @@ class Node:
         self._active: dict[int, Replica] = {}
         self._snapshots = Exchange(config, state, self.replicas)
         self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
+        self._rest = Rest(node_id, config, self.replicas, self._active)
         self._delivery = Delivery(
-            self.replicas, self.parking, self._truncations, self._active, self._snapshots, config
+            self.replicas, self.parking, self._truncations, self._active, self._snapshots, self._rest, config
         )
         self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
+        self._ticks = Ticks(self.replicas, self._rest, self._delivery, self._active)
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)
@@ -171,6 +175,7 @@ class Node:
         lap(clock())
         self._snapshots.go_on(turn)
         self._flush_state(turn)
+        self._rest.tell(turn)
         turn.effects.frames = turn.outbox.frames(self.directory_index)
         turn.effects.again = turn.effects.again or self._work_is_left()
         lap(clock())
@@ -235,6 +240,7 @@ class Node:
             except BadFrame as error:
                 turn.effects.hang_up.append((node, Corruption(f"node {node} sent a bad frame: {error}")))
                 continue
+            self._rest.heard(node)
             for received in rows:
                 self._delivery.receive(turn, node, directory_index, received)
 
@@ -252,23 +258,13 @@ class Node:
             return
         turn.effects.figures.ticks = due
         for _ in range(due):
-            self._tick_replicas(turn)
+            self._ticks.give_one(turn)
         if due:
             for replica in self._delivery.rebuilder.tick(turn, due):
                 self._activate(replica)
             self._delivery.forget_unfounded(turn)
             for replica in self._truncations.pass_time(turn.now):
                 self._flusher.ask_checkpoint(replica)
-
-    def _tick_replicas(self, turn: Turn) -> None:
-        timers = self.replicas.timers
-        for group in timers.tick():
-            replica = self._running[group]
-            try:
-                if timers.give(replica):
-                    self._activate(replica)
-            except BROKEN as error:
-                self._delivery.fence(turn, replica, error)
 
     # -- phases: what Raft wants -----------------------------------------------------------------
 
@@ -295,7 +291,7 @@ class Node:
                 self._finish_install(turn, replica)
 
     def _serve(self, turn: Turn, replica: Replica) -> None:
-        self.replicas.timers.touch(replica)
+        self._rest.touch(replica)
         self._intake.hand_in(turn, replica)
         if replica.rebuilding is not None:
             self._delivery.rebuilder.take_state(replica, replica.rebuilding, turn.effects.answers)

@@ -1,13 +1,26 @@
 """What one turn sends: the messages of all groups for one peer node travel in shared frames."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ..native.messages import ROW_SIZE, encode_messages
 from ..raft.entry import EntryId
 from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
+from .restdigest import RestPoint
 from .runs import Run, Runs
-from .wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, WHOLE_LOG, row_of
+from .wire import (
+    BEAT,
+    COMMIT_NOTICE,
+    REST,
+    RESTING,
+    STATE_REQUEST,
+    UNKNOWN_GROUP,
+    WAKE,
+    WHOLE_LOG,
+    encode_listed,
+    row_of,
+)
 
 FRAME_BYTES: Final = 1 << 20
 """Frames are cut here; a message that is larger by itself travels alone."""
@@ -60,6 +73,24 @@ class Outbox:
         """
         row = [group, to, from_, STATE_REQUEST, 0, promised.term, promised.index, 0, 0, 0, 0]
         self._push(node, _Item(row, None, b"", urgent=False))
+
+    def add_rest(self, node: int, group: int, to: int, from_: int, point: RestPoint) -> None:
+        """Queue a leader's word that its group rests."""
+        row = [group, to, from_, REST, point.term, 0, 0, point.commit, 0, 0, 0]
+        self._push(node, _Item(row, None, b"", urgent=False))
+
+    def add_wake(self, node: int, group: int) -> None:
+        """Queue the word that a group does not rest here."""
+        self._push(node, _Item([group, 0, 0, WAKE, 0, 0, 0, 0, 0, 0, 0], None, b"", urgent=False))
+
+    def add_beat(self, node: int, count: int, total: int) -> None:
+        """Queue this node's beat."""
+        self._push(node, _Item([0, 0, 0, BEAT, 0, 0, count, total, 0, 0, 0], None, b"", urgent=False))
+
+    def add_resting(self, node: int, low: int, high: int, groups: Mapping[int, RestPoint]) -> None:
+        """Queue a piece of the list of groups in [low, high) that rest here because ``node`` leads them."""
+        row = [0, 0, 0, RESTING, 0, 0, low, high, 0, 0, 0]
+        self._push(node, _Item(row, None, encode_listed(groups), urgent=False))
 
     def frames(self, directory_index: int) -> list[OutFrame]:
         """Everything queued, in frames of at most 1 MiB and 4,096 rows."""

@@ -163,13 +163,14 @@ def _dropped(proposal: _Appended) -> Answer:
 class PendingReads:
     """Reads of one replica: one ReadIndex round per turn serves all that arrived before it."""
 
-    __slots__ = ("_confirmed", "_next_context", "_rounds", "queued")
+    __slots__ = ("_confirmed", "_rounds", "queued", "rounds")
 
     def __init__(self) -> None:
         self.queued: list[Read] = []
         self._rounds: dict[bytes, list[Read]] = {}
         self._confirmed: deque[tuple[int, list[Read]]] = deque()
-        self._next_context = 1
+        self.rounds = 0
+        """Rounds begun so far."""
 
     def __len__(self) -> int:
         waiting = sum(len(reads) for _, reads in self._confirmed)
@@ -177,8 +178,8 @@ class PendingReads:
 
     def start_round(self) -> bytes:
         """The context of a ReadIndex round for everything queued now."""
-        context = self._next_context.to_bytes(8, "little")
-        self._next_context += 1
+        self.rounds += 1
+        context = self.rounds.to_bytes(8, "little")
         self._rounds[context] = self.queued
         self.queued = []
         return context

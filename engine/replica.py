@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..native.entries import MAX_RUN_ENTRIES
 from ..raft.entry import Entry, EntryId, EntryType
@@ -24,6 +24,9 @@ from .runs import Runs
 from .statemachine.kv_snapshot import MAX_SNAPSHOT
 from .statemachine.protocol import StateMachine, stored, volatile
 from .statemachine.store import Applied, StagedData, StateStore
+
+if TYPE_CHECKING:
+    from .resting import Quiet, Rests
 
 logger = logging.getLogger("multiraft.node")
 
@@ -82,6 +85,10 @@ class Replica:
         """Of its row in the group table; this and the next are the node's timers' own."""
         self.ticked = 0
         """How many of the node's ticks the core has been given."""
+        self.rests: Rests | None = None
+        """Set while nothing is to be done: see :mod:`.rest`."""
+        self.quiet: Quiet | None = None
+        """Set while this replica leads and its beats are all that happens."""
         self._all_rebuilding = rebuilding
         self._state = state
         self._storage = ReplicaStorage(log, applied, self._state_to_send)

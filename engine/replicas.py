@@ -16,6 +16,7 @@ from .logstore.port import Birth, Doubt, GroupLog, GroupWrite, LogStore
 from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, most_promised, no_way_back
 from .pending import Answer
 from .replica import Replica
+from .resting import Resting
 from .statemachine.protocol import StateMachine, volatile
 from .statemachine.store import Applied, StateStore
 from .timers import Timers
@@ -34,6 +35,7 @@ class Replicas:
 
     def __init__(
         self,
+        node_id: int,
         config: EngineConfig,
         log: LogStore[Any],
         state: StateStore,
@@ -53,6 +55,10 @@ class Replicas:
         """Those among the running ones whose state is lost."""
         self.births = Births()
         self.timers = Timers()
+        self.resting = Resting(self.timers)
+        self.neighbours: set[int] = set()
+        """The nodes that hold replicas of the same groups."""
+        self._node_id = node_id
         self._config = config
         self._log = log
         self._state = state
@@ -155,9 +161,7 @@ class Replicas:
         )
         if lost is not None:
             replica.lose_state(lost)
-        self.running[birth.group] = replica
-        self.timers.add(replica)
-        return replica
+        return self._run(replica)
 
     def _start_silent(self, birth: Birth, log: SupersededLog, machine: StateMachine) -> Replica:
         """A replica that takes no part: it counts as one that knows nothing, and keeps its term and vote."""
@@ -166,8 +170,12 @@ class Replicas:
             birth, log, machine, nothing, self._state, self._config, self._seed, self.rebuilding
         )
         replica.silence = self.silent[birth.group] = Silence(log)
-        self.running[birth.group] = replica
+        return self._run(replica)
+
+    def _run(self, replica: Replica) -> Replica:
+        self.running[replica.group] = replica
         self.timers.add(replica)
+        self.neighbours.update(replica.replica_of_node.keys() - {self._node_id})
         return replica
 
     def silence(self, replica: Replica, error: Corruption) -> list[Answer]:
@@ -196,6 +204,7 @@ class Replicas:
     def _stop(self, replica: Replica, reason: Error) -> list[Answer]:
         del self.running[replica.group]
         replica.drop_arrived()
+        self.resting.end(replica)
         self.timers.remove(replica)
         self.rebuilding.pop(replica.group, None)
         self.silent.pop(replica.group, None)

@@ -38,6 +38,16 @@ class Timers:
             replica.ticked = self.ticks
             self._touched[replica.group] = replica
 
+    def rest(self, replica: Replica) -> None:
+        """The replica has no ticks to come until it is woken; those that pass meanwhile are none to it."""
+        self._touched.pop(replica.group, None)
+        self._table.due_at(replica.place, NEVER)
+
+    def wake(self, replica: Replica) -> None:
+        """Its clocks go on from here."""
+        replica.ticked = self.ticks
+        self._touched[replica.group] = replica
+
     def tick(self) -> list[int]:
         """One more tick. Returns the groups that are due, each to be given it by :meth:`give`."""
         self._note(self._touched.values())

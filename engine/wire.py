@@ -5,7 +5,7 @@ message's encoded run of entries and its *extra* bytes: the ReadIndex context.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgpack
@@ -15,6 +15,7 @@ from ..native.messages import REJECT, decode_messages
 from ..raft.entry import Entry, EntryId, EntryType
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, Snapshot
+from .restdigest import RestPoint
 
 COMMIT_NOTICE: Final = 200
 """Row type of a commit notice: term and commit index, from the leader, never answered."""
@@ -25,6 +26,17 @@ STATE_REQUEST: Final = 202
 
 If its log is lost, too, it names the last entry that was in it.
 """
+BEAT: Final = 203
+"""Row type of a node's beat: how many resting groups it leads that the receiver holds, and a digest."""
+REST: Final = 204
+"""Row type of a leader's word that its group rests, in its term, with every log ending at its commit."""
+WAKE: Final = 205
+"""Row type of a node's word that a group does not rest there."""
+RESTING: Final = 206
+"""Row type of a list: what rests at its sender because the receiver leads it, between two groups."""
+OF_REST: Final = frozenset({BEAT, REST, WAKE, RESTING})
+LISTED: Final = 1024
+"""Groups in one row of a list."""
 WHOLE_LOG: Final = EntryId(0, 0)
 """In a request of a follower whose log is whole."""
 
@@ -50,11 +62,12 @@ _PEER_TYPES: Final[dict[int, MsgType]] = {
 }
 """The only types that a peer may send: a storage response from the wire would forge durability, and a
 MsgSnap is made where the data of a snapshot has arrived."""
-_NOT_RAFT: Final = frozenset({COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST})
+_NOT_RAFT: Final = OF_REST | {COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST}
 _TERMLESS: Final = frozenset({MsgType.PROP, MsgType.READ_INDEX})
 _ENTRY_TYPES: Final = {int(kind): kind for kind in EntryType}
 _LENGTH: Final = struct.Struct("<I")
 _SNAPSHOT_POINT: Final = struct.Struct("<QQ")
+_LISTED_GROUP: Final = struct.Struct("<QQQ")
 
 
 class Received(NamedTuple):
@@ -114,12 +127,31 @@ def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneo
         if kind not in _NOT_RAFT:
             raise BadFrame(f"a peer may not send messages of type {kind}")
         known = MsgType.HEARTBEAT
+        if kind == RESTING:
+            decode_listed(extra)
     if not term and kind in _PEER_TYPES and known not in _TERMLESS:
         raise BadFrame(f"a message of type {kind} names no term")
     if known is MsgType.APP and entries and (entries[0].index != index + 1 or entries[-1].term > term):
         raise BadFrame(f"entries from {entries[0].index} in an append behind {index} of term {term}")
     message = Message(known, to, from_, term, log_term, index, commit, entries, reject, reject_hint, extra)
     return Received(group, kind, message, run)
+
+
+def encode_listed(groups: Mapping[int, RestPoint]) -> bytes:
+    """Groups and where they rest, as bytes."""
+    return b"".join([_LISTED_GROUP.pack(group, *point) for group, point in groups.items()])
+
+
+def decode_listed(data: bytes) -> dict[int, RestPoint]:
+    """What :func:`encode_listed` has written.
+
+    Raises:
+        BadFrame: the bytes are no such list, or a longer one than is ever sent.
+    """
+    count, rest = divmod(len(data), _LISTED_GROUP.size)
+    if rest or count > LISTED:
+        raise BadFrame(f"{len(data)} bytes are no list of resting groups")
+    return {group: RestPoint(term, commit) for group, term, commit in _LISTED_GROUP.iter_unpack(data)}
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

@@ -99,7 +99,7 @@ def test_ticks_of_a_quiet_node_look_at_leaders_only(monkeypatch):
         return give(timers, replica)
 
     monkeypatch.setattr(Timers, "give", give_and_note)
-    ticks = 20
+    ticks = 10
     nodes.pass_time(ticks * CONFIG.tick_ms / 1000)
     leader = nodes[LEADER].replica(GROUP)
     assert given.count(leader) >= ticks // CONFIG.beat_ticks - 1

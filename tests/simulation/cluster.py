@@ -51,6 +51,8 @@ class Cluster:
         """Those among them that do not run any more."""
         self.tear_share = 0.0
         self.pass_cost = 0.0002
+        self.hushed = False
+        """Whether words that a group does not rest are lost."""
         self.healed = False
         """Whether the faults are over: what goes comes back at once."""
         self.hot: tuple[int, int] | None = None
@@ -116,7 +118,7 @@ class Cluster:
             on_trap=self._trapped,
             on_stopped=on_stopped,
         )
-        process.loop.pass_cost = self.pass_cost
+        process.loop.pass_cost, process.hushed = self.pass_cost, self.hushed
         process.mount.tear_share = self.tear_share if self.may_lose(node) else 0.0
         return process
 

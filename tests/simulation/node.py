@@ -11,7 +11,7 @@ from multiraft.engine.outbox import OutFrame
 from multiraft.engine.transport.hello import Hello
 from multiraft.engine.transport.tcp import TcpOptions, TcpTransport
 from multiraft.engine.turn import Effects, Inputs
-from multiraft.engine.wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP
+from multiraft.engine.wire import COMMIT_NOTICE, OF_REST, STATE_REQUEST, UNKNOWN_GROUP
 from multiraft.shards.assembly import Assembly
 from multiraft.shards.engine import Engine
 from multiraft.shards.place import Place
@@ -19,6 +19,7 @@ from multiraft.shards.place import Place
 from .checkers.base import Checker
 from .disk import Disk, LogWriter, Mount, StateReader, StateWriter
 from .fragile import make_fragile
+from .hush import Forgetful
 from .identity import Identity
 from .loop import NodeLoop, World
 from .network import Network
@@ -26,7 +27,7 @@ from .strays import Strays
 from .tally import Tally
 from .trace import Trace, rows_of
 
-UNWATCHED = {COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST}
+UNWATCHED = {COMMIT_NOTICE, UNKNOWN_GROUP, STATE_REQUEST, *OF_REST}
 
 
 class Ports:
@@ -128,6 +129,10 @@ class Process:
         self.engine: Engine | None = None
         """Set once it is open, until it ends."""
         self.node: Node | None = None
+        self.hushed = False
+        """Whether its words that a group does not rest are lost, all of them."""
+        self.on_frame: Callable[[int, OutFrame], None] | None = None
+        """Told of every frame, for as long as somebody listens."""
         self.error: BaseException | None = None
         """Why it did not open, or stopped by itself."""
         self.mount = Mount(disk, place.node_id, watch)
@@ -194,7 +199,10 @@ class Process:
         active = Recorder()
         active.update(node._active)
         node._active = node._delivery._active = node._intake._active = active
+        node._rest._active = node._ticks._active = active
         turn, world = node.turn, self.world
+        if self.hushed:
+            node._rest._to_wake = Forgetful()
 
         def watched_turn(now: float, inputs: Inputs) -> Effects:
             world.check(self.watch.passed, world.now)
@@ -217,6 +225,8 @@ class Process:
         for frame in frames:
             trace.frame(now, node_id, frame)
             self.world.check(self._tell_sent, frame)
+            if self.on_frame is not None:
+                self.world.check(self.on_frame, node_id, frame)
         for frame in self.strays.beside(node, frames):
             trace.note(now, node_id, "strays", "")
             trace.frame(now, node_id, frame)

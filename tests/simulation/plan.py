@@ -65,6 +65,8 @@ STATE_LOSSES: Final = ("lose state", "age state", "damage state")
 """What happens to state stores, drawn apart as well; all of it to one node."""
 STATE_LOSS_SHARE: Final = 0.12
 
+HUSHED_SHARE: Final = 0.15
+
 OPERATIONS: Final[dict[Kind, float]] = {
     Kind.PUT: 45,
     Kind.GET: 20,
@@ -120,6 +122,8 @@ class Plan:
     """Keys per range that are used."""
     config: EngineConfig = field(repr=False)
     options: TcpOptions = field(repr=False)
+    hushed: bool
+    """Whether no word that a group does not rest ever arrives."""
     log_slack: int
     """Garbage that a log may hold before it is collected."""
     pass_cost: float
@@ -161,7 +165,13 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         clients=clients,
         remote=source.choice((0, 0, 1, clients // 2)),
         keys=source.choice((1, 2, 3)),
-        config=replace(_draw_config(source), memtable_bytes=_draw_memtable(seed), **_draw_snapshots(seed)),
+        config=replace(
+            _draw_config(source),
+            memtable_bytes=_draw_memtable(seed),
+            rest_after_beats=_draw_rest(seed),
+            **_draw_snapshots(seed),
+        ),
+        hushed=random.Random(f"hush {seed}").random() < HUSHED_SHARE,
         options=_draw_options(source),
         log_slack=source.choice((2_000, 50_000, 8 << 20)),
         pass_cost=source.choice((0.0002, 0.001, 0.003)),
@@ -288,6 +298,11 @@ def _draw_config(source: random.Random) -> EngineConfig:
 def _draw_memtable(seed: int) -> int:
     """Drawn apart: with little of it, applying often has to wait."""
     return random.Random(f"memtable {seed}").choice((500, 64 * MIB, 64 * MIB))
+
+
+def _draw_rest(seed: int) -> int:
+    """Drawn apart: with one beat, groups rest between two operations."""
+    return random.Random(f"rest {seed}").choice((1, 1, 2, 6))
 
 
 def _draw_options(source: random.Random) -> TcpOptions:

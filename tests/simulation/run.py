@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from multiraft.engine.replica import SYSTEM_GROUP
 
+from .calm import Calm
 from .checkers.base import Checker, Kind, Operation, Outcome, Violation
 from .checkers.suite import everything
 from .cluster import Cluster, group_members
@@ -83,6 +84,7 @@ class Simulation:
         self.watch = watch or everything()
         self.cluster = Cluster(self.world, plan.nodes, plan.config, plan.options, self.watch)
         self.cluster.tear_share, self.cluster.pass_cost = plan.tear_share, plan.pass_cost
+        self.cluster.hushed = plan.hushed
         for disk in self.cluster.disks.values():
             disk.slack = plan.log_slack
         self.faults = Faults(self.cluster, plan)
@@ -105,6 +107,7 @@ class Simulation:
         self._settle()
         self._probe()
         self._settle()
+        Calm(self.cluster).check(self._until)
         self.watch.finished(self.cluster)
 
     def _endure(self, partition: Endurance) -> None:

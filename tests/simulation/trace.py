@@ -9,7 +9,18 @@ from typing import Final, NamedTuple
 
 from multiraft.engine.outbox import OutFrame
 from multiraft.engine.replica import SYSTEM_GROUP
-from multiraft.engine.wire import COMMIT_NOTICE, STATE_REQUEST, UNKNOWN_GROUP, Received, read_frame
+from multiraft.engine.wire import (
+    BEAT,
+    COMMIT_NOTICE,
+    OF_REST,
+    RESTING,
+    STATE_REQUEST,
+    UNKNOWN_GROUP,
+    WAKE,
+    Received,
+    decode_listed,
+    read_frame,
+)
 from multiraft.native.frames import HEADER_SIZE
 from multiraft.raft import describe
 from multiraft.raft.entry import Entry, EntryType
@@ -119,10 +130,28 @@ def describe_row(row: Received) -> str:
         what = "UnknownGroup"
     elif row.kind == STATE_REQUEST:
         what = "StateRequest"
+    elif row.kind in OF_REST:
+        return _of_rest(row)
     else:
         _, _, what = describe.describe_message(replace(message, entries=())).partition(" ")
         what += _entries(row.group, message.entries)
     return f"group {row.group}: {way} {what}"
+
+
+def _of_rest(row: Received) -> str:
+    """What nodes tell each other of groups that rest."""
+    message = row.message
+    if row.kind == BEAT:
+        return f"beat: {message.index} groups rest here, digest {message.commit:016x}"
+    if row.kind == RESTING:
+        resting = decode_listed(message.context)
+        points = (f" {group} at {commit}/{term}" for group, (term, commit) in resting.items())
+        return f"resting in [{message.index}, {message.commit}):{''.join(points)}"
+    if row.kind == WAKE:
+        return f"group {row.group}: does not rest"
+    return (
+        f"group {row.group}: r{message.from_}->r{message.to} Rest Term:{message.term} Commit:{message.commit}"
+    )
 
 
 def _entries(group: int, entries: Sequence[Entry]) -> str:

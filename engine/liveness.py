@@ -1,0 +1,31 @@
+"""Which nodes are alive: whatever a node sends is a sign of it."""
+
+
+class Liveness:
+    """When each node was heard of last, in ticks of this one."""
+
+    def __init__(self, silence: int) -> None:
+        self._silence = silence
+        self._heard: dict[int, int] = {}
+        self._silent: set[int] = set()
+        self.ticks = 0
+
+    def heard(self, node: int) -> None:
+        """A frame of the node has come."""
+        self._heard[node] = self.ticks
+        self._silent.discard(node)
+
+    def alive(self, node: int) -> bool:
+        """Whether the node was heard of within the last ``silence`` ticks."""
+        return node in self._heard and node not in self._silent
+
+    def tick(self) -> list[int]:
+        """One more tick. Returns the nodes that have been silent for too long since this one."""
+        self.ticks += 1
+        fallen = [
+            node
+            for node, heard in self._heard.items()
+            if self.ticks - heard > self._silence and node not in self._silent
+        ]
+        self._silent.update(fallen)
+        return fallen

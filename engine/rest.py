@@ -1,0 +1,205 @@
+"""Rest (hibernation): groups with nothing to do exchange nothing; the nodes that hold them beat instead.
+
+A leader whose live members have all that it has tells them to rest, and rests. From then on each node tells
+each other one, once a beat, how many resting groups it leads that the other holds too, and a digest of
+them (:mod:`.restdigest`). Where the two differ, because a word was lost or a node has come back, the
+follower lists what rests there, and the odd groups wake. What wakes a replica: whatever arrives for it, a
+caller, the silence of its leader's node, and for a leader that of so many nodes that no quorum is left.
+Whoever wakes tells those who rest with it. None of this counts as a word of the group: what a read or a vote
+needs is asked of its replicas.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..raft import rest as core
+from .config import EngineConfig
+from .liveness import Liveness
+from .replica import SYSTEM_GROUP, Replica
+from .replicas import Replicas
+from .restdigest import RestDigest, RestPoint
+from .resting import Quiet, Rests
+from .turn import Turn
+from .wire import BEAT, LISTED, RESTING, WAKE, Received, decode_listed
+
+_END: Final = (1 << 64) - 1
+
+
+class Rest:
+    """Decides who rests, and keeps the nodes of a cluster agreed on it."""
+
+    def __init__(
+        self, node_id: int, config: EngineConfig, replicas: Replicas, active: dict[int, Replica]
+    ) -> None:
+        self._node_id = node_id
+        self._replicas = replicas
+        self._resting = replicas.resting
+        self._active = active
+        self._beat_ticks = config.beat_ticks
+        self._quiet_beats = config.rest_after_beats
+        self._liveness = Liveness(config.election_ticks)
+        self._to_wake: dict[tuple[int, int], None] = {}
+        """(node, group), in order: who is to be told with the next frames that a group does not rest."""
+        self._beat_due = False
+
+    # -- what happens to replicas ----------------------------------------------------------------
+
+    def touch(self, replica: Replica) -> None:
+        """Before anything is done to a replica: it is awake, and its clocks are right."""
+        if replica.rests is not None:
+            self._wake(replica, None)
+        self._replicas.timers.touch(replica)
+
+    def heard(self, node: int) -> None:
+        """A frame of a node has come."""
+        self._liveness.heard(node)
+
+    def stirred(self, replica: Replica, node: int) -> None:
+        """Something of the group has come from a node: it does not rest there."""
+        if replica.rests is not None:
+            self._wake(replica, node)
+
+    def begins(self, turn: Turn, replica: Replica) -> bool:
+        """Whether a leader whose beat is due goes to rest instead, with all members that are alive."""
+        raft = replica.raw.raft
+        members = None if replica.group == SYSTEM_GROUP else core.idle_members(raft)
+        done = (raft.log.last_index(), replica.reads.rounds)
+        quiet = replica.quiet
+        if members is None or quiet is None or quiet.since != done or not self._idle(replica):
+            replica.quiet = None if members is None else Quiet(done)
+            return False
+        quiet.beats += 1
+        quiet.members.update(dict.fromkeys(members))
+        if quiet.beats < self._quiet_beats:
+            return False
+        alive = [member for member in quiet.members if self._liveness.alive(replica.nodes[member])]
+        if not raft.tracker.has_quorum((raft.id, *alive)):
+            return False
+        replica.quiet = None
+        self._begin(turn, replica, RestPoint(raft.term, done[0]), alive)
+        return True
+
+    def _begin(self, turn: Turn, replica: Replica, point: RestPoint, members: Iterable[int]) -> None:
+        for member in members:
+            turn.outbox.add_rest(replica.nodes[member], replica.group, member, replica.replica_id, point)
+        self._resting.begin(replica, Rests(point, leads=True, nodes=self._counted(replica, members)))
+
+    def _counted(self, replica: Replica, members: Iterable[int]) -> tuple[int, ...]:
+        """The nodes that should agree: those of the members, and those that are away and will come back.
+
+        A replica that says nothing although its node is alive is in trouble, and asks for what it needs.
+        """
+        present = {replica.nodes[member] for member in members}
+        return tuple(
+            node
+            for node in replica.nodes.values()
+            if node in present or (node != self._node_id and not self._liveness.alive(node))
+        )
+
+    def _idle(self, replica: Replica) -> bool:
+        return (
+            replica.group not in self._active
+            and replica.installing is None
+            and replica.rebuilding is None
+            and replica.silence is None
+            and not len(replica.proposals)
+            and not len(replica.reads)
+            and not replica.raw.has_ready()
+        )
+
+    def _wake(self, replica: Replica, by: int | None) -> None:
+        """End a rest; everybody who rests with the replica is told, but for the node that has told us."""
+        rests = replica.rests
+        assert rests is not None
+        self._resting.end(replica)
+        core.wake(replica.raw.raft)
+        self._to_wake.update(((node, replica.group), None) for node in rests.nodes if node != by)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """A tick has passed: nodes may have fallen silent, and a beat may be due."""
+        for node in self._liveness.tick():
+            for group in self._resting.followed.get(node, ()):
+                self._wake_orphan(self._replicas.running[group])
+            for group in self._resting.led.get(node, ()):
+                self._miss_member(self._replicas.running[group])
+        self._beat_due = self._beat_due or self._liveness.ticks % self._beat_ticks == 0
+
+    def _wake_orphan(self, replica: Replica) -> None:
+        """The leader's node is silent: nobody is told, the others see it themselves."""
+        self._resting.end(replica)
+        core.wake_orphan(replica.raw.raft)
+        self._active[replica.group] = replica
+
+    def _miss_member(self, replica: Replica) -> None:
+        """A member's node is silent: without a quorum the leader must find out that it is none any more."""
+        own, alive = self._node_id, self._liveness.alive
+        here = [member for member, node in replica.nodes.items() if node == own or alive(node)]
+        if not replica.raw.raft.tracker.has_quorum(here):
+            self._wake(replica, None)
+
+    def tell(self, turn: Turn) -> None:
+        """Behind everything else in this turn's frames: who has woken, then the beats, which speak of it."""
+        for node, group in self._to_wake:
+            turn.outbox.add_wake(node, group)
+        self._to_wake.clear()
+        if self._beat_due:
+            self._beat_due = False
+            for node in sorted(self._replicas.neighbours):
+                led = self._resting.led.get(node) or RestDigest()
+                turn.outbox.add_beat(node, len(led), led.total)
+
+    # -- what other nodes say --------------------------------------------------------------------
+
+    def receive(self, turn: Turn, node: int, received: Received) -> None:
+        """Take in a row of another node that speaks of rest. What it says of strangers is ignored."""
+        message = received.message
+        if received.kind == BEAT:
+            self._compare(turn, node, message.index, message.commit)
+        elif received.kind == RESTING:
+            self._take_list(node, message.index, message.commit, message.context)
+        else:
+            replica = self._replicas.running.get(received.group)
+            if replica is None or node not in replica.replica_of_node:
+                return
+            if received.kind == WAKE:
+                self.stirred(replica, node)
+            elif message.to == replica.replica_id and replica.nodes.get(message.from_) == node:
+                self._follow(replica, node, message.from_, RestPoint(message.term, message.commit))
+
+    def _follow(self, replica: Replica, node: int, leader: int, point: RestPoint) -> None:
+        """The leader rests: so does a replica that has nothing to do either."""
+        if replica.rests is not None:
+            if replica.rests.point == point and replica.rests.nodes == (node,):
+                return
+            self._wake(replica, node)
+        self._replicas.timers.touch(replica)
+        if core.may_rest(replica.raw.raft, leader, *point) and self._idle(replica):
+            self._resting.begin(replica, Rests(point, leads=False, nodes=(node,)))
+
+    def _compare(self, turn: Turn, node: int, count: int, total: int) -> None:
+        """Hold a beat against what rests here; if they differ, say what does, in pieces."""
+        here = self._resting.followed.get(node) or RestDigest()
+        if (len(here), here.total) == (count, total):
+            return
+        groups = list(here)
+        low = 0
+        for start in range(0, max(1, len(groups)), LISTED):
+            behind = start + LISTED
+            high = groups[behind] if behind < len(groups) else _END
+            turn.outbox.add_resting(node, low, high, here.between(low, high))
+            low = high
+
+    def _take_list(self, node: int, low: int, high: int, listed: bytes) -> None:
+        """Wake what rests on one side only: here by hand, there by a word."""
+        theirs = decode_listed(listed)
+        digest = self._resting.led.get(node)
+        ours = digest.between(low, high) if digest is not None else {}
+        for group in {**ours, **theirs}:
+            if ours.get(group) == theirs.get(group):
+                continue
+            if group in ours:
+                self._wake(self._replicas.running[group], None)
+            else:
+                self._to_wake[node, group] = None
