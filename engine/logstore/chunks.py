@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ...native.checksum import crc32c
+from ...native.chunks import CHUNK_HEADER_SIZE, cut_batch
 from ..errors import Corruption
 
 VALUE_MAX: Final = 65_520
-HEADER_SIZE: Final = 40
+HEADER_SIZE: Final = CHUNK_HEADER_SIZE
 BODY_MAX: Final = VALUE_MAX - HEADER_SIZE
 
 _MAGIC: Final = b"mr-log\r\n"
@@ -79,27 +80,15 @@ def stored_size(size: int, footprint: Callable[[int], int], value_max: int = VAL
 
 def cut(
     blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0, value_max: int = VALUE_MAX
-) -> list[tuple[bytes, bytes]]:
+) -> list[tuple[bytes, memoryview]]:
     """Keys and values of the batch `blob`, ascending. No value is shorter than `value_min`."""
-    count = chunk_count(len(blob), value_max)
-    assert count < 1 << _CHUNK_BITS, "a batch has fewer than 2^20 chunks"
-    full = value_max - HEADER_SIZE
-    view = memoryview(blob)
-    pairs = []
-    for number in range(count):
-        body = view[number * full : (number + 1) * full]
-        identity = _IDENTITY.pack(_MAGIC, seq, run, number, count, len(body), chain)
-        checksum = _CHECKSUM.pack(crc32c(body, crc32c(identity)))
-        padding = bytes(max(0, value_min - HEADER_SIZE - len(body)))
-        pairs.append((chunk_key(seq, number), b"".join((identity, checksum, body, padding))))
-    return pairs
+    values = cut_batch(blob, seq, run, chain, value_max, value_min)
+    return [(chunk_key(seq, number), value) for number, value in enumerate(values)]
 
 
 def link(chain: int, values: Iterable[Buffer]) -> int:
     """The chain behind a batch: a checksum of the checksums of all batches up to it."""
-    for value in values:
-        chain = crc32c(bytes(value[_IDENTITY.size : HEADER_SIZE]), chain)
-    return chain
+    return crc32c(b"".join([value[_IDENTITY.size : HEADER_SIZE] for value in values]), chain)
 
 
 def beginning(seq: int, run: int) -> bytes:

@@ -49,7 +49,7 @@ _LEAF_PLACE: Final = 2 + 8 + 8 + 8  # of a leaf page, for a value elsewhere: off
 class Environment(Protocol):
     """Keys and values in order, written in transactions, by one thread at a time."""
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
         """Delete and add in one transaction, durable on return: in the tree, or among what `remains`.
 
         Added keys are above all that exist. Of what is deleted nothing is needed: a key that is lost already
@@ -173,7 +173,7 @@ class LmdbEnvironment:
         environment.reader_check()
         return environment, Runway(self._path / DATA) if self._synced else None
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
         """See `Environment.write`."""
         try:
             self._write(dropped, added)
@@ -183,7 +183,7 @@ class LmdbEnvironment:
                 raise DiskFull(f"no space for the log in {self._path}") from error
             raise
 
-    def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+    def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
         with typed_errors(), self._writing:
             self._prepare_space(added)
             self._put(dropped, added)
@@ -191,7 +191,7 @@ class LmdbEnvironment:
                 bound_memory(self._path / DATA)
             self._commits += 1
 
-    def _put(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+    def _put(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
         with self._env.begin(write=True) as transaction:
             for key in dropped:
                 if not transaction.delete(key):
@@ -201,7 +201,7 @@ class LmdbEnvironment:
                 if not transaction.put(key, value, append=True):
                     raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
 
-    def _prepare_space(self, added: Sequence[tuple[bytes, bytes]]) -> None:
+    def _prepare_space(self, added: Sequence[tuple[bytes, Buffer]]) -> None:
         if self._runway is None or len(added) > 1 or not added or len(added[0][1]) > SMALL:
             return
         used = (self._env.info()["last_pgno"] + 1) * self._page_size

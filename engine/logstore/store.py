@@ -18,7 +18,7 @@ from .blob import BlobWriter, name_groups
 from .cache import EntryCache
 from .checkpoint import Mark
 from .checkpointer import Checkpointer
-from .chunks import HEADER_SIZE, VALUE_MAX, chunk_count, cut, link, split_key, stored_size
+from .chunks import HEADER_SIZE, VALUE_MAX, Buffer, chunk_count, cut, link, split_key, stored_size
 from .collection import Collected, CollectionPolicy, Collector
 from .environment import LiveEnvironment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
@@ -284,7 +284,7 @@ class LogStore:
         batch.chain = self._chain
         self._last_committed = batch.seq
 
-    def _write(self, batch: StagedBatch, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    def _write(self, batch: StagedBatch, pairs: Sequence[tuple[bytes, Buffer]]) -> None:
         dropped, page = batch.collected.keys(), self._environment.value_small
         began = self._sizes.now()
         self._environment.write(dropped, pairs)
@@ -292,7 +292,7 @@ class LogStore:
         if batch.size + HEADER_SIZE > page:
             self._sizes.written(batch.size // page + len(dropped), worked, small=batch.small)
 
-    def encoded(self, batch: StagedBatch) -> list[tuple[bytes, bytes]]:
+    def encoded(self, batch: StagedBatch) -> list[tuple[bytes, memoryview]]:
         """Keys and values of the batch that is committed next."""
         environment = self._environment
         value_max = self._value_max(small=batch.small)

@@ -100,7 +100,7 @@ class LogFile:
         """Nothing is cut here."""
         return 0
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:  # noqa: ARG002 # the port's
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:  # noqa: ARG002 # the port's
         """Nobody writes."""
         raise AssertionError("this log was opened for reading only")
 

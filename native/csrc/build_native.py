@@ -20,6 +20,7 @@ NOUNS = (
     "mr_logdump",
     "mr_rescue",
     "mr_pages",
+    "mr_chunks",
     "mr_groups",
 )
 INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery", "mr_doubt")
@@ -29,8 +30,8 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 # The wrappers that cffi generates release the GIL around every call. Beside a busy Python thread (in an
 # embedded engine: the user's) a call of 10 us then takes a switch interval, 5 ms, to get it back. Ours are
-# short, so these macros become nothing for everything generated below this text; the one call that may be
-# long, the checksum of a large buffer, releases the GIL by itself.
+# short, so these macros become nothing for everything generated below this text; the calls that may be long,
+# the checksum of a large buffer and the cutting of a large batch, release the GIL by themselves.
 GIL = """
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
@@ -43,8 +44,20 @@ static uint32_t mr_crc32c_released(uint32_t seed, const uint8_t *data, uint64_t 
     PyEval_RestoreThread(state);
     return crc;
 }
+
+static int mr_chunks_cut_released(const uint8_t *batch, uint64_t length, const struct mr_cut *cut,
+                                  uint8_t *target, uint64_t room) {
+    PyThreadState *state = PyEval_SaveThread();
+    int status = mr_chunks_cut(batch, length, cut, target, room);
+    PyEval_RestoreThread(state);
+    return status;
+}
 """
-RELEASED = "uint32_t mr_crc32c_released(uint32_t seed, const uint8_t *data, uint64_t length);\n"
+RELEASED = """
+uint32_t mr_crc32c_released(uint32_t seed, const uint8_t *data, uint64_t length);
+int mr_chunks_cut_released(const uint8_t *batch, uint64_t length, const struct mr_cut *cut,
+                           uint8_t *target, uint64_t room);
+"""
 
 
 def _relative(path: Path) -> str:

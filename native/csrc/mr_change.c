@@ -322,6 +322,7 @@ int mr_logindex_append(struct mr_logindex *index, struct mr_rows *rows, uint64_t
     struct mr_change *change = mr_newest_change(index);
     while (rows->row < until) {
         struct mr_row row;
+        mr_logindex_look_ahead(index, rows);
         mr_rows_next(rows, &row);
         int status = append_row(index, change, &row, failure);
         if (status != MR_OK) {

@@ -165,6 +165,32 @@ struct mr_log *mr_log_of(const struct mr_logindex *index, uint64_t group, uint64
     return log->head.replica == replica ? log : NULL;
 }
 
+/* The group's log, NULL if there is none: it may belong to another replica. */
+static const struct mr_log *glance(const struct mr_logindex *index, const struct mr_rows *rows,
+                                   uint64_t row) {
+    if (row >= rows->rows) {
+        return NULL;
+    }
+    uint32_t place = mr_map_get(&index->places, mr_rows_group(rows, row));
+    return place == MR_NOWHERE ? NULL : mr_log_at(index, place);
+}
+
+void mr_logindex_look_ahead(const struct mr_logindex *index, const struct mr_rows *rows) {
+    enum { STEP = 6, LINE = 64 };
+    if (rows->row + 3 * STEP < rows->rows) {
+        mr_map_fetch(&index->places, mr_rows_group(rows, rows->row + 3 * STEP));
+    }
+    const struct mr_log *log = glance(index, rows, rows->row + 2 * STEP);
+    for (size_t at = 0; log != NULL && at < sizeof(*log); at += LINE) {
+        __builtin_prefetch((const char *)log + at, 1);
+    }
+    log = glance(index, rows, rows->row + STEP);
+    if (log != NULL && log->segments.count > 0) {
+        __builtin_prefetch(log->segments.items + log->segments.count, 1);
+        __builtin_prefetch(log->terms.items + log->terms.count - 1);
+    }
+}
+
 static int take_place(struct mr_logindex *index, uint32_t *place) {
     if (index->free_places.count > 0) {
         *place = index->free_places.items[--index->free_places.count];

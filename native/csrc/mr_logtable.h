@@ -43,6 +43,10 @@ static inline struct mr_log *mr_log_at(const struct mr_logindex *index, uint32_t
 /* The log of a replica; NULL if the group has none here or another one. */
 struct mr_log *mr_log_of(const struct mr_logindex *index, uint64_t group, uint64_t replica, uint32_t *place);
 
+/* Before a row is taken: has the memory brought up that the rows behind it will need. With thousands of
+ * groups all of it is cold; each step needs what an earlier one has asked for. */
+void mr_logindex_look_ahead(const struct mr_logindex *index, const struct mr_rows *rows);
+
 /* Takes a place for a log and begins it. Errors: MR_MEMORY. */
 int mr_log_settle(struct mr_logindex *index, uint64_t group, uint64_t replica, uint32_t *place);
 

@@ -28,6 +28,12 @@ uint32_t mr_map_get(const struct mr_map *map, uint64_t key) {
     return map->room == 0 ? MR_NOWHERE : find(map, key)->place;
 }
 
+void mr_map_fetch(const struct mr_map *map, uint64_t key) {
+    if (map->room > 0) {
+        __builtin_prefetch(map->cells + home(map, key));
+    }
+}
+
 int mr_map_reserve(struct mr_map *map) {
     if (map->room > 0 && 4 * (map->count + 1) <= 3 * map->room) {
         return MR_OK;

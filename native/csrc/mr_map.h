@@ -22,6 +22,9 @@ void mr_map_clear(struct mr_map *map);
 /* The place of a key, or MR_NOWHERE. */
 uint32_t mr_map_get(const struct mr_map *map, uint64_t key);
 
+/* Has the place of a key brought up from memory, without waiting for it. */
+void mr_map_fetch(const struct mr_map *map, uint64_t key);
+
 /* Makes room for one more key, so that the next mr_map_put cannot fail. Errors: MR_MEMORY. */
 int mr_map_reserve(struct mr_map *map);
 

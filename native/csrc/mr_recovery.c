@@ -280,6 +280,7 @@ int mr_logindex_recover_rows(struct mr_logindex *index, uint64_t seq, struct mr_
     MR_ASSERT(until <= rows->rows);
     while (rows->row < until) {
         struct mr_row row;
+        mr_logindex_look_ahead(index, rows);
         mr_rows_next(rows, &row);
         int status = recover_row(index, seq, &row, failure);
         if (status != MR_OK) {

@@ -183,6 +183,7 @@ int mr_rescue_rows(struct mr_rescue *rescue, const struct mr_logindex *index, ui
                    struct mr_rows *rows, uint64_t bound) {
     while (rows->row < rows->rows && live_bytes(rescue) < bound) {
         struct mr_row row;
+        mr_logindex_look_ahead(index, rows);
         mr_rows_next(rows, &row);
         uint32_t place = mr_logindex_find(index, row.group);
         if (place == MR_NOWHERE) {

@@ -43,6 +43,10 @@ int mr_rows_open(const uint8_t *data, uint64_t length, uint64_t base, uint64_t c
     return MR_OK;
 }
 
+uint64_t mr_rows_group(const struct mr_rows *rows, uint64_t row) {
+    return column(rows->data, 0, row);
+}
+
 void mr_rows_next(struct mr_rows *rows, struct mr_row *row) {
     const uint8_t *data = rows->data;
     uint64_t i = rows->row++;

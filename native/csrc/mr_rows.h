@@ -58,6 +58,9 @@ struct mr_row {
     uint64_t truncation[2];
 };
 
+/* The group of a row; there is one of that number. */
+uint64_t mr_rows_group(const struct mr_rows *rows, uint64_t row);
+
 /* Reads the next row; there is one. */
 void mr_rows_next(struct mr_rows *rows, struct mr_row *row);
 

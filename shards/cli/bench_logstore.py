@@ -15,8 +15,8 @@ from .output import Fields
 
 BLOCK: Final = 0.2
 """Seconds that a block takes at least ..."""
-BLOCK_BATCHES: Final = 3
-"""... and so many batches."""
+BLOCK_BATCHES: Final = 32
+"""... and so many batches: fewer large ones would be mostly a beginning and an end, one flush at a time."""
 WINDOWS: Final = 10
 MIB: Final = 1 << 20
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ...engine.logstore.blob import BlobWriter
+from ...engine.logstore.chunks import Buffer
 from ...engine.logstore.environment import LmdbEnvironment
 from ...engine.logstore.handover import Columns
 from ...engine.logstore.port import Birth, GroupWrite
@@ -88,7 +89,7 @@ class CountedEnvironment(LmdbEnvironment):
 
     flushes = 0
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
         """See `Environment.write`."""
         self.flushes += 1
         super().write(dropped, added)

@@ -108,6 +108,21 @@ def log_sections() -> list[bytes]:
     return [b"\0\2" + both, b"\1\1" + moved, b"\0\0"]
 
 
+def batches() -> list[bytes]:
+    """Batches of no, one and three values, with as much room as they need, with more, and with too little."""
+    origin = bytes(range(12))
+    return [
+        origin + bytes([full, least, 3 + more]) + b"body" * (size // 4)
+        for full, least, more, size in (
+            (100, 50, 0, 0),
+            (100, 50, 9, 60),
+            (60, 0, 0, 48),
+            (44, 44, -1, 12),
+            (40, 0, 0, 8),
+        )
+    ]
+
+
 def pages() -> list[bytes]:
     """Pages of eight bytes with what is wanted in the first, in the last, and in none."""
     wanted = b"ab"

@@ -215,7 +215,7 @@ class Mount:
             return False
         values = self.disk.contents.log
         dropped = batch.collected.keys()
-        added = self.log.encoded(batch)
+        added = [(key, bytes(value)) for key, value in self.log.encoded(batch)]
         done = self.disk.random.randrange(len(added) + len(dropped))
         values.update(added[:done])
         for key in dropped[: max(0, done - len(added))]:

@@ -166,7 +166,7 @@ def test_spans_cover_a_run_across_chunks(value_max: int):
 
 def test_only_the_last_chunk_may_be_padded():
     """Where bytes of a batch stand follows from the length of its first value."""
-    (_, first), (_, last) = cut(bytes(5000), 6, 1, value_max=4080)
+    first, last = [bytes(value) for _, value in cut(bytes(5000), 6, 1, value_max=4080)]
     read_header(last + bytes(8), 6, 1)
     for other in (first + bytes(8), first[:-8]):
         with pytest.raises(Corruption):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from multiraft.engine.errors import Closed, StorageFailed
+from multiraft.engine.logstore.chunks import Buffer
 from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.environment import LmdbEnvironment
 from multiraft.engine.logstore.port import GroupWrite
@@ -36,7 +37,7 @@ class Failing(LmdbEnvironment):
     hidden: Sequence[tuple[int, bytes]] = ()
     """The meta page that the newest transaction has replaced, until that is flushed."""
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:
+    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
         if self.fail:
             self.fail = False
             raise StorageFailed("asked to")
