@@ -72,7 +72,8 @@ class EngineConfig:
     durability: Literal["sync", "none"] = "sync"
     """``"none"`` never calls fdatasync: for tests and caches that may lose everything."""
     state_machine: Literal["lmdb", "memory"] = "lmdb"
-    """Where the key-value machines keep their data."""
+    """Where the key-value machines keep their data. In memory a range should have at most 64 MiB: beyond that
+    it has no checkpoint, and its whole log stays on the disk."""
     ballast_bytes: int = BALLAST_BYTES
     """Space set aside on the disk, at most a sixteenth of it, to end what is under way once it is full."""
     tune_process: bool = False

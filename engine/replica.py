@@ -94,6 +94,8 @@ class Replica:
         self._storage = ReplicaStorage(log, applied, self._state_to_send)
         self._hard_state: HardState | None = None
         self.keeping = LogKeeping(birth.group, birth.replica_id, log, state, config)
+        self.outgrown: SnapshotTooLarge | None = None
+        """Why the machine, which lives in memory, has no checkpoint that the log could be cut behind."""
         self._checkpoint_bytes = 0
         self._checkpoint_asked = False
         self.raw = RawNode(core_config(birth, self._storage, applied, config, seed))
@@ -326,9 +328,13 @@ class Replica:
         try:
             data = machine.snapshot()
         except SnapshotTooLarge as error:
-            logger.warning("the log of group %d cannot be cut: %s", self.group, error)
+            logger.warning(
+                "the log of group %d cannot be cut, and grows with every write: %s", self.group, error
+            )
+            self.outgrown = error.with_traceback(None)
             self._checkpoint_bytes = 2 * max(self._checkpoint_bytes, MAX_SNAPSHOT)  # tried again then
             return
+        self.outgrown = None
         self._checkpoint_bytes = len(data)
         self._checkpoint_asked = False
         self._state.set_checkpoint(self.group, self.applied, data)
@@ -337,11 +343,11 @@ class Replica:
         """Whether only a checkpoint stands between the log and its truncation.
 
         A log shorter than the last checkpoint is let grow: writing the state must not cost more than writing
-        what led to it.
+        what led to it. To find that it does not fit costs as much, whoever asks: that is tried as seldom.
         """
         if self.machine.durable or self.quarantine is not None or self.rebuilding is not None:
             return False
-        if self._checkpoint_asked and self.needs_checkpoint:
+        if self._checkpoint_asked and self.needs_checkpoint and self.outgrown is None:
             return True
         return self.keeping.checkpoint_is_due(self.applied.index, self._checkpoint_bytes, now)
 

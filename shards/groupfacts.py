@@ -63,6 +63,8 @@ class ReplicaFacts(NamedTuple):
     """The node to which leadership is being handed over."""
     apply_stopped: str | None
     """Why the state machine applies nothing any more."""
+    log_uncut: str | None
+    """Why its log cannot be cut, and grows with every write."""
 
 
 class GroupFacts(NamedTuple):
@@ -132,6 +134,7 @@ def _replica_facts(node: Node, replica: Replica, status: Status) -> ReplicaFacts
         installing=replica.installing is not None,
         transferee=replica.nodes.get(basic.lead_transferee),
         apply_stopped=_words(replica.quarantine),
+        log_uncut=_words(replica.outgrown),
     )
 
 

@@ -4,7 +4,7 @@ Each reason has a code, of the form in which programs compare it:
 
 - about the group: ``no-leader``, ``no-quorum``;
 - about a node: ``silent``, ``unreachable``, ``stopped``, ``disk-full``, ``disk-failed``, ``quarantined``,
-  ``apply-stopped``, ``missing``, ``unborn``, ``installing``;
+  ``apply-stopped``, ``missing``, ``unborn``, ``installing``, ``log-uncut``;
 - about a member, as its leader sees it: ``snapshot``, ``probing``, ``window-full``, ``behind``;
 - about the leader's work: ``queued``, ``log-full``, ``transfer``, ``writing``, ``uncommitted``, ``applying``,
   ``new-leader``.
@@ -166,6 +166,9 @@ def _node(said: GroupFacts, *, leads: bool) -> Iterator[Reason]:
         yield Reason("apply-stopped", node, leads, text)
     elif replica.installing:
         yield Reason("installing", node, False, f"Node {node} is putting a snapshot in place.")
+    elif replica.log_uncut is not None:
+        text = f"The log of node {node} cannot be cut, and grows with every write: {replica.log_uncut}."
+        yield Reason("log-uncut", node, False, text)
 
 
 # -- what the leader sees ----------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def replies() -> list[bytes]:
 
 def group_facts() -> list[bytes]:
     member = facts.MemberFacts(1, "PROBE", 4, True, 1, False, 0, True)
-    replica = facts.ReplicaFacts("LEADER", 2, 3, 4, 4, 6, 1, 2, 3, 0, True, False, False, None, "it raised")
+    counts = (2, 3, 4, 4, 6, 1, 2, 3, 0)
+    replica = facts.ReplicaFacts("LEADER", *counts, True, False, False, None, "it raised", "too large")
     bare = facts.GroupFacts(3, "stopped", None, "EIO", "damaged", False, (1, 2))
     full = bare._replace(voters=(1, 2, 3), replica=replica, members=(member, member._replace(node=2)))
     return [facts.encode_facts(one).encode() for one in (bare, full)]

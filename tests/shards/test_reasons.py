@@ -342,3 +342,20 @@ def test_both_majorities_of_a_joint_configuration_count():
     found = judge(GROUP, 1, MEMBERS, {1: said[1]._replace(connected=(3,)), 2: said[2], 3: said[3]})
     assert codes(found, blocking=True) == [("unreachable", 2), ("no-quorum", None)]
     assert "1 of 2 replicas that vote" in found.words()
+
+
+def test_a_log_that_a_machine_in_memory_has_no_checkpoint_for(monkeypatch: pytest.MonkeyPatch):
+    for place in ("statemachine.kv_snapshot", "replica"):
+        monkeypatch.setattr(f"multiraft.engine.{place}.MAX_SNAPSHOT", 100)
+    nodes = led(state_machine="memory", log_keep_entries=10)
+    for sequence in range(1, 41):
+        propose(nodes, 1, sequence)
+        nodes.settle()
+    nodes.pass_time(2)
+    propose(nodes, 1, 41)
+    nodes.settle()
+    nodes.pass_time(2)
+    found = explain(nodes)
+    assert codes(found) == [("log-uncut", 1), ("log-uncut", 2), ("log-uncut", 3)]
+    assert "grows with every write" in found.reasons[0].text
+    assert not found.reasons[0].blocks
