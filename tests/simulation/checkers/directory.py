@@ -152,6 +152,8 @@ class Directory(Checker):
         machine = replica.machine
         if not isinstance(machine, DirectoryMachine) or replica.rebuilding is not None:
             return
+        if replica.silence is not None:
+            return  # it stands for a replica that knows nothing, at index 0
         directory = machine.directory
         self._check_index(node_id, replica, directory)
         found = directory.overlapping(b"", None)
