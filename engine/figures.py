@@ -44,7 +44,7 @@ class TurnFigures:
         self.applied = 0
         """Entries given to state machines."""
         self.messages = 0
-        """Messages to other nodes, in frames of ``sent_bytes`` together."""
+        """Messages of groups to other nodes; ``sent_bytes`` counts all frames, beats of the node too."""
         self.sent_bytes = 0
         self.ticks = 0
 

@@ -28,7 +28,10 @@ FRAME_ROWS: Final = 4096
 
 
 class OutFrame(NamedTuple):
-    """One frame, ready for the socket, and the groups to tell should it be dropped."""
+    """One frame, ready for the socket, and the group of each message in it, to be told should it be dropped.
+
+    What nodes say of themselves is of no group.
+    """
 
     node: int
     data: bytes
@@ -123,13 +126,13 @@ def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
     rows: list[int] = []
     bodies: list[bytes] = []
     groups: list[int] = []
-    size = 0
+    size = count = 0
     for row, run, extra, _ in items:
         data = b"" if run is None else run.data or b""
         weight = ROW_SIZE + len(data) + len(extra)
-        if groups and (size + weight > FRAME_BYTES or len(groups) == FRAME_ROWS):
+        if count and (size + weight > FRAME_BYTES or count == FRAME_ROWS):
             out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
-            rows, bodies, groups, size = [], [], [], 0
+            rows, bodies, groups, size, count = [], [], [], 0, 0
         row[-2] = len(data)
         row[-1] = len(extra)
         rows += row
@@ -137,8 +140,10 @@ def _cut(node: int, items: list[_Item], directory_index: int) -> list[OutFrame]:
             bodies.append(data)
         if extra:
             bodies.append(extra)
-        groups.append(row[0])
+        if row[0]:
+            groups.append(row[0])
         size += weight
-    if groups:
+        count += 1
+    if count:
         out.append(OutFrame(node, encode_messages(directory_index, rows, bodies), tuple(groups)))
     return out

@@ -15,7 +15,7 @@ from typing import Final
 from ..raft import rest as core
 from .config import EngineConfig
 from .liveness import Liveness
-from .replica import SYSTEM_GROUP, Replica
+from .replica import Replica
 from .replicas import Replicas
 from .restdigest import RestDigest, RestPoint
 from .resting import Quiet, Rests
@@ -62,7 +62,7 @@ class Rest:
     def begins(self, turn: Turn, replica: Replica) -> bool:
         """Whether a leader whose beat is due goes to rest instead, with all members that are alive."""
         raft = replica.raw.raft
-        members = None if replica.group == SYSTEM_GROUP else core.idle_members(raft)
+        members = core.idle_members(raft)
         done = (raft.log.last_index(), replica.reads.rounds)
         quiet = replica.quiet
         if members is None or quiet is None or quiet.since != done or not self._idle(replica):

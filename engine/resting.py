@@ -39,13 +39,11 @@ class Resting:
         """By node: groups that are led here and that the node should have at rest."""
         self.followed: dict[int, RestDigest] = {}
         """By node: groups that rest here because the node leads them."""
-        self.count = 0
 
     def begin(self, replica: "Replica", rests: Rests) -> None:
         """A replica that has nothing to do goes to rest."""
         assert replica.rests is None, f"group {replica.group} rests already"
         replica.rests = rests
-        self.count += 1
         self._timers.rest(replica)
         for node in rests.nodes:
             self._side(rests).setdefault(node, RestDigest()).add(replica.group, rests.point)
@@ -55,7 +53,6 @@ class Resting:
         rests, replica.rests = replica.rests, None
         if rests is None:
             return
-        self.count -= 1
         self._timers.wake(replica)
         for node in rests.nodes:
             self._side(rests)[node].remove(replica.group)

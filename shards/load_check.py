@@ -98,6 +98,17 @@ async def settle(probes: Sequence[Probe], patience: float) -> None:
     await _poll(probes, _at_rest(), patience)
 
 
+async def wait_resting(probes: Sequence[Probe], replicas: int, patience: float) -> None:
+    """Return once all replicas of the ranges rest.
+
+    Raises:
+        Unavailable: it took more than ``patience`` seconds.
+    """
+    found = await _poll(probes, lambda found: total(found, "resting") == replicas, patience)
+    if total(found, "resting") != replicas:
+        raise Unavailable(f"after {patience:g} s {total(found, 'resting')} of {replicas} replicas rest")
+
+
 def total(found: Iterable[Status], field: str) -> int:
     """The sum of a field of all nodes' statuses."""
     return sum(cast("int", status[field]) for status in found)

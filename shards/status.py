@@ -28,7 +28,7 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "led_ready": sum(one.applied.index > 1 for one in led),
         "applied": sum(one.applied.index - 1 for one in ranges),
         "max_term": max((one.raw.raft.term for one in ranges), default=0),
-        "resting": node.replicas.resting.count,
+        "resting": sum(one.rests is not None for one in ranges),
         "lost": len(node.replicas.lost),
         "rebuilding": len(node.replicas.rebuilding),
         "longest_turn_ms": round(host.turns.longest_seconds * 1000, 3),

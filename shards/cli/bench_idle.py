@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from ..load_check import settle, statuses, total
+from ..load_check import settle, statuses, total, wait_resting
 from .bench_nodes import MIB, PATIENCE, BenchNodes, Settings, Usage, create_ready, running_nodes
 from .output import Fields
 from .progress import Phases
@@ -24,11 +24,16 @@ class Moment(NamedTuple):
 
 
 async def run_idle(root: Path, settings: Settings, groups: int, seconds: float, phases: Phases) -> Fields:
-    """Start a cluster under ``root``, create groups, leave them alone; returns the fields of the result."""
+    """Start a cluster under ``root``, create groups, and measure once all of them rest.
+
+    Raises:
+        Unavailable: a group does not come to rest.
+    """
     async with running_nodes(root, settings) as nodes:
         before = nodes.usage().rss
         await create_ready(nodes, settings, groups, phases)
         await settle(nodes.probes, PATIENCE)
+        await wait_resting(nodes.probes, groups * settings.copies, PATIENCE)
         first = await _moment(nodes)
         await asyncio.sleep(seconds)
         last = await _moment(nodes)
@@ -42,7 +47,7 @@ async def run_idle(root: Path, settings: Settings, groups: int, seconds: float, 
         "bytes_per_second_per_pair": round((last.sent_bytes - first.sent_bytes) / passed / max(pairs, 1)),
         "bytes_per_replica": round((last.usage.rss - before) / (groups * settings.copies)),
         "rss_mib": round(last.usage.rss / MIB, 1),
-        "ok": last.leaders == first.leaders and last.ticks > first.ticks,
+        "ok": last.leaders == first.leaders and last.ticks > first.ticks and last.messages == first.messages,
     }
 
 

@@ -5,7 +5,6 @@ from typing import Final
 
 from multiraft.engine.node import Node
 from multiraft.engine.outbox import OutFrame
-from multiraft.engine.replica import SYSTEM_GROUP
 
 from .checkers.base import Violation
 from .cluster import Cluster
@@ -51,17 +50,16 @@ class Calm:
 
     def _restful(self, node: Node) -> list:
         """Replicas that have no reason to be awake: a group that cannot apply stays so, for it has one."""
-        held = [one for one in node.replicas.running.values() if one.group != SYSTEM_GROUP]
         quarantined = {
             group
             for other in self._cluster.nodes.values()
             for group, one in other.replicas.running.items()
             if one.quarantine is not None
         }
-        return [one for one in held if one.group not in quarantined]
+        return [one for one in node.replicas.running.values() if one.group not in quarantined]
 
     def _listen(self, node_id: int, frame: OutFrame) -> None:
         for row in rows_of(frame):
             replica = self._cluster.nodes[node_id].replicas.running.get(row.group)
-            if row.group not in {0, SYSTEM_GROUP} and replica is not None and replica.quarantine is None:
+            if row.group and replica is not None and replica.quarantine is None:
                 raise Violation("calm", f"node {node_id} says, left alone: {describe_row(row)}")

@@ -42,8 +42,8 @@ def test_what_idle_groups_cost(transport):
     found = measured("idle", transport, IDLE, "--seconds=1")
     assert found["cpu_ms_per_tick"] > 0
     assert found["cpu_percent"] > 0
-    assert found["per_group_messages"] > 0
-    assert found["bytes_per_second_per_pair"] > found["per_group_messages"]
+    assert found["per_group_messages"] == 0
+    assert found["bytes_per_second_per_pair"] > 0
     assert found["rss_mib"] > 10
 
 
