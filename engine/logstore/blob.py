@@ -75,15 +75,18 @@ class RowSection(NamedTuple):
 
 
 class BlobWriter:
-    """Puts sections together."""
+    """Puts sections together, in the one memory from which the batch is read and written."""
 
-    __slots__ = ("_parts", "_sections", "size")
+    __slots__ = ("_blob", "_sections")
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = [b""]
+        self._blob = bytearray(_HEADER.size)
         self._sections = 0
-        self.size = _HEADER.size
+
+    @property
+    def size(self) -> int:
         """Bytes so far; the next section begins there."""
+        return len(self._blob)
 
     @property
     def next_base(self) -> int:
@@ -99,14 +102,17 @@ class BlobWriter:
         parts: bytes,
         hard_states: Sequence[int],
         truncations: Sequence[int],
-    ) -> tuple[bytes, int]:
+    ) -> tuple[memoryview, int]:
         """Add an APPEND section; returns its bytes and where they stand.
 
         `lengths` are those of the runs. `hard_states` has three numbers, `truncations` two, for each row
-        that has the part.
+        that has the part. The bytes must be let go of before anything else is added.
         """
-        section = b"".join(
+        at, base = self.size, self.next_base
+        self._blob = bytearray().join(
             (
+                self._blob,
+                bytes(_SECTION.size),
                 _u64s(groups),
                 _u64s(replicas),
                 _padded(_u32s(lengths)),
@@ -117,7 +123,9 @@ class BlobWriter:
                 _u64s(truncations),
             )
         )
-        return section, self._add(SectionKind.APPEND, len(groups), section)
+        _SECTION.pack_into(self._blob, at, SectionKind.APPEND, 0, 0, len(groups), self.size - base)
+        self._sections += 1
+        return memoryview(self._blob)[base:], base
 
     def add_rewritten(self, section: bytes, rows: int) -> None:
         """Add a REWRITE section, encoded for `next_base`."""
@@ -142,17 +150,15 @@ class BlobWriter:
         """Name the groups of the batch before."""
         self._add(SectionKind.NAMES, 0, _u64s(groups))
 
-    def finish(self, previous: int, head: int) -> bytes:
+    def finish(self, previous: int, head: int) -> bytearray:
         """The blob. `previous`: the batch committed before, or 0; `head`: the oldest batch that is left."""
-        self._parts[0] = _HEADER.pack(FORMAT_VERSION, 0, self._sections, 0, self.size, previous, head)
-        return b"".join(self._parts)
+        _HEADER.pack_into(self._blob, 0, FORMAT_VERSION, 0, self._sections, 0, self.size, previous, head)
+        return self._blob
 
-    def _add(self, kind: SectionKind, rows: int, section: bytes) -> int:
-        base = self.next_base
-        self._parts += (_SECTION.pack(kind, 0, 0, rows, len(section)), section)
+    def _add(self, kind: SectionKind, rows: int, section: bytes) -> None:
+        self._blob += _SECTION.pack(kind, 0, 0, rows, len(section))
+        self._blob += section
         self._sections += 1
-        self.size = base + len(section)
-        return base
 
 
 class Contents(NamedTuple):

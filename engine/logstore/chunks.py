@@ -79,7 +79,12 @@ def stored_size(size: int, footprint: Callable[[int], int], value_max: int = VAL
 
 
 def cut(
-    blob: bytes, seq: int, run: int, chain: int = 0, value_min: int = 0, value_max: int = VALUE_MAX
+    blob: bytes | bytearray,
+    seq: int,
+    run: int,
+    chain: int = 0,
+    value_min: int = 0,
+    value_max: int = VALUE_MAX,
 ) -> list[tuple[bytes, memoryview]]:
     """Keys and values of the batch `blob`, ascending. No value is shorter than `value_min`."""
     values = cut_batch(blob, seq, run, chain, value_max, value_min)

@@ -21,7 +21,7 @@ class InFlight(Protocol):
     """A batch that may not be in the environment yet."""
 
     @property
-    def blob(self) -> bytes:
+    def blob(self) -> bytearray:
         """The encoded batch."""
         ...
 
@@ -37,7 +37,7 @@ def fetch(
         if batch is None:
             stored.append(span)
         else:
-            runs[span] = batch.blob[span.at : span.at + span.length]
+            runs[span] = bytes(memoryview(batch.blob)[span.at : span.at + span.length])
     if stored:
         with environment.reading() as get:
             runs.update(_read(get, stored))

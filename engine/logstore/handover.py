@@ -40,7 +40,7 @@ class Columns(NamedTuple):
             [write.truncate for write in writes],
         )
 
-    def add_to(self, blob: BlobWriter, cuts: Sequence[tuple[int, int] | None]) -> tuple[bytes, int]:
+    def add_to(self, blob: BlobWriter, cuts: Sequence[tuple[int, int] | None]) -> tuple[memoryview, int]:
         """Add the section of the rows, with the truncations `cuts`: its bytes, and where they stand."""
         return blob.add_rows(
             self.groups,

@@ -61,7 +61,7 @@ class StagedBatch:
     def __init__(
         self,
         seq: int,
-        blob: bytes,
+        blob: bytearray,
         previous: int,
         groups: Sequence[int],
         collected: Collected,

@@ -209,7 +209,7 @@ def append(store: LogStore, writes: list[GroupWrite]) -> None:
     store.finish(batch)
 
 
-def encode(writes: list[GroupWrite], previous: int) -> bytes:
+def encode(writes: list[GroupWrite], previous: int) -> bytearray:
     """The batch that a store makes of the writes, without a store."""
     blob = BlobWriter()
     columns = Columns.of(writes)

@@ -162,7 +162,9 @@ def node_files() -> list[bytes]:
 def log_blobs() -> list[bytes]:
     run = models.encode_run([(3, 7, 0, b"entry")])
     writer = blob.BlobWriter()
-    section, _ = writer.add_rows([1, 2], [11, 12], [run], [len(run), 0], bytes([1, 2]), [3, 1, 6], [5, 2])
+    rows, _ = writer.add_rows([1, 2], [11, 12], [run], [len(run), 0], bytes([1, 2]), [3, 1, 6], [5, 2])
+    section = bytes(rows)
+    rows.release()
     writer.add_rewritten(section[:32] + struct.pack("<QQ", 4, 5) + section[32:], 2)
     metas_ = [blob.MetaRow(1, 11, 3, 0, metas.MetaKind(one[0]), one[1:]) for one in log_metas()]
     writer.add_metas(metas_)
