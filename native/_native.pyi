@@ -60,6 +60,7 @@ class Lib:
     MR_PART_TRUNCATION: int
     MR_PLACE_NONE: int
     MR_RESCUE_TOMBSTONE: int
+    MR_TREE_DEPTH_MAX: int
     MR_NEVER: int
 
     def mr_status_count(self) -> int: ...
@@ -249,6 +250,18 @@ class Lib:
     def mr_chunks_cut(self, batch: CData, length: int, cut: CData, target: CData, room: int, /) -> int: ...
     def mr_chunks_cut_released(
         self, batch: CData, length: int, cut: CData, target: CData, room: int, /
+    ) -> int: ...
+    def mr_tree_check(
+        self,
+        data: CData,
+        length: int,
+        size: int,
+        last: int,
+        tree: CData,
+        seen: CData,
+        walk: CData,
+        budget: int,
+        /,
     ) -> int: ...
 
 lib: Lib

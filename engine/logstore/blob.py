@@ -207,6 +207,12 @@ def decode_blob(blob: bytes) -> Contents:
     return Contents(previous, head, sorted(row_sections), metas, names)
 
 
+def previous_and_head(blob: bytes) -> tuple[int, int]:
+    """The batch before, and the oldest one left, from the beginning of a batch that is not damaged."""
+    *_, previous, head = _HEADER.unpack_from(blob)
+    return previous, head
+
+
 def groups_in(section: bytes, rows: int) -> tuple[int, ...]:
     """The group of each row of an APPEND or REWRITE section."""
     return _Reader(section, 0, len(section)).u64s(rows)

@@ -30,9 +30,9 @@ from ..errors import Corruption
 
 VALUE_MAX: Final = 65_520
 HEADER_SIZE: Final = CHUNK_HEADER_SIZE
+MAGIC: Final = b"mr-log\r\n"
 BODY_MAX: Final = VALUE_MAX - HEADER_SIZE
 
-_MAGIC: Final = b"mr-log\r\n"
 _CHUNK_BITS: Final = 20
 _KEY: Final = struct.Struct(">Q")
 _IDENTITY: Final = struct.Struct("<8sQIIIII")
@@ -98,7 +98,7 @@ def link(chain: int, values: Iterable[Buffer]) -> int:
 
 def beginning(seq: int, run: int) -> bytes:
     """What every chunk of the batch begins with."""
-    return _ORIGIN.pack(_MAGIC, seq, run)
+    return _ORIGIN.pack(MAGIC, seq, run)
 
 
 def read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
@@ -120,7 +120,7 @@ def _read_header(value: Buffer, seq: int, number: int) -> ChunkHeader:
         raise Corruption(f"{_place(seq, number)} is too long")
     magic, *numbers = _IDENTITY.unpack_from(value)
     header = ChunkHeader(*numbers)
-    if magic != _MAGIC or header.seq != seq or header.number != number or not number < header.chunks:
+    if magic != MAGIC or header.seq != seq or header.number != number or not number < header.chunks:
         raise Corruption(f"{_place(seq, number)} does not say that it is this chunk")
     if header.length > min(BODY_MAX, len(value) - HEADER_SIZE):
         raise Corruption(f"{_place(seq, number)} is cut off")

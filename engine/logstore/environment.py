@@ -17,9 +17,11 @@ from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed, VersionMismatch
 from ..mapped import bound_memory
+from ..mending import mend
 from .chunks import VALUE_MAX, Buffer
 from .files import replace_file
 from .metapages import prepare
+from .remnants import remnants_of
 from .runway import SMALL, Runway
 
 logger = logging.getLogger(__name__)
@@ -156,6 +158,8 @@ class LmdbEnvironment:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (path / DATA).exists():
                 create_environment(path)
+            if prepare(path / DATA):
+                mend(path / DATA, remnants_of)
             self._env, self._runway = self._open()
             self._page_size: int = self._env.stat()["psize"]
 

@@ -49,10 +49,11 @@ class Meta(NamedTuple):
     transaction: int
 
 
-def prepare(path: Path) -> None:
-    """Make the file at `path` one that LMDB can open and read. Raises `Corruption`, OSError.
+def prepare(path: Path) -> bool:
+    """Make the file at `path` one that LMDB can open. Raises `Corruption`, OSError.
 
-    A page that is replaced is kept beside the file, in `meta.damaged`.
+    ``False``: it has no meta page, and LMDB says what it is. A page that is replaced is kept beside the file,
+    in `meta.damaged`.
     """
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
@@ -60,7 +61,7 @@ def prepare(path: Path) -> None:
         pages = [os.pread(file.fileno(), page_size, slot * page_size) for slot in (0, 1)]
         metas = [_meta(page, slot, size) for slot, page in enumerate(pages)]
         if metas[0] is None and metas[1] is None:
-            return  # LMDB says what it is
+            return False
         for slot, other in ((0, 1), (1, 0)):
             if metas[slot] is None:
                 _replace(path, file.fileno(), slot, pages[slot], pages[other])
@@ -68,6 +69,7 @@ def prepare(path: Path) -> None:
         needed = (newest.last_page + 1 + VALUE_PAGES) * page_size
         if size < needed:
             os.ftruncate(file.fileno(), needed)
+        return True
 
 
 def _page_size(page: bytes) -> int:

@@ -15,7 +15,7 @@ from ...native.errors import Refused
 from ...native.logdoubt import doubted, recover_gap
 from ...native.logindex import LogIndex, Rows
 from ..errors import Corruption
-from .blob import Contents, MetaRow, decode_blob, groups_of
+from .blob import Contents, MetaRow, groups_of
 from .checkpoint import Mark, Unfit, load_checkpoint
 from .chunks import VALUE_MAX, chunk_key, join, link, read_header, split_key
 from .environment import Environment
@@ -191,10 +191,16 @@ def _at(environment: Environment, index: LogIndex, mark: Mark) -> _Found:
             values.append(bytes(value))
     if link(header.chain, values) != mark.chain:
         raise Unfit(f"batch {mark.seq} is another one")
-    blob = join(values)
-    contents = decode_blob(blob)
-    found = _Found(index, mark.seq, header.run, mark.chain, contents.head, sound=mark.seq)
-    found.names = groups_of(blob, contents)
+    oldest = index.oldest()
+    found = _Found(index, mark.seq, header.run, mark.chain, 0 if oldest is None else oldest.seq)
+    found.sound = mark.seq
+    try:
+        blob, contents = open_batch(mark.seq, values)
+    except Corruption as error:
+        logger.error("the log is damaged: %s", error)  # noqa: TRY400 - what it said is known
+        found.damage.append(str(error))
+    else:
+        found.head, found.names = contents.head, groups_of(blob, contents)
     return found
 
 

@@ -34,6 +34,12 @@ class ReadOnlyMedium:
         more = len(pairs) == limit or total >= PAGE_BYTES
         return Page(pairs, pairs[-1][0] if more else None)
 
+    def around(self, start: bytes, stop: bytes) -> list[Pair]:
+        """The pairs next to ``[start, stop)``. Raises `Corruption`."""
+        below = self.page(b"", start, 1, reverse=True).pairs
+        above = () if self._file is None else islice(self._file.items(stop), 1)
+        return [*below, *above]
+
     def moment(self) -> Self:
         """Nobody writes: every moment is like any other."""
         return self

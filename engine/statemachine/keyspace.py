@@ -8,7 +8,7 @@ from .flush import INHERITED, Pending
 from .grouprecord import NO_DATA
 from .memtable import MISSING
 from .opening import read_group_record
-from .paging import Layer, Page, Pair, merge, scan_pages
+from .paging import PAGE_BYTES, Layer, Page, Pair, merge, scan_pages
 from .records import PREFIX, unseal
 from .tally import Tally
 
@@ -29,12 +29,14 @@ class Keyspace:
     already makes no difference to a reader.
     """
 
-    __slots__ = ("_store", "_stored_prefix", "active", "frozen", "group")
+    __slots__ = ("_counted", "_store", "_stored_prefix", "active", "frozen", "group")
 
     def __init__(self, store: "OverlayStore", group: int) -> None:
         self.group = group
         self.active: Pending | None = None
         self.frozen: Pending | None = None
+        self._counted = False
+        """Whether all keys were found to be there, when another group's next to them was damaged."""
         self._store = store
         self._stored_prefix = NOT_READ
 
@@ -58,7 +60,36 @@ class Keyspace:
     def _stored(self, prefix: int, key: bytes) -> bytes | None:
         stored_key = PREFIX.pack(prefix) + key
         stored = self._store.medium.get(stored_key)
-        return None if stored is None else unseal(stored_key, stored, self.group)
+        if stored is None:
+            self._check_around(stored_key, stored_key)
+            return None
+        return unseal(stored_key, stored, self.group)
+
+    def _check_around(self, start: bytes, stop: bytes) -> None:
+        """What is not in ``[start, stop)`` is not there. Raises Corruption.
+
+        A key of which a bit has flipped, without the order of keys being broken, stands where it stood: next
+        to the place where it is looked for. So both neighbours must be keys that were written.
+        """
+        for key, stored in self._store.medium.around(start, stop):
+            try:
+                unseal(key, stored, self.group)
+            except Corruption:
+                if key[: PREFIX.size] == start[: PREFIX.size]:
+                    raise
+                self._count()
+
+    def _count(self) -> None:
+        """A key of somebody else is damaged, or one of this group that looks so. Raises Corruption."""
+        if self._counted:
+            return
+        view = self._store.view(self.group)
+        try:
+            while not view.read(PAGE_BYTES).last:
+                pass
+        finally:
+            view.close()
+        self._counted = True
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a value."""
@@ -81,7 +112,18 @@ class Keyspace:
 
     def scan(self, start: bytes, stop: bytes | None, reverse: bool = False) -> Iterator[Pair]:
         """The pairs of ``[start, stop)`` in order; what ``paging`` promises under concurrent writes."""
+        prefix = self._prefix_read()
+        if prefix != NO_DATA and (stop is None or start < stop):
+            low = PREFIX.pack(prefix)
+            self._check_around(low + start, PREFIX.pack(prefix + 1) if stop is None else low + stop)
         return scan_pages(self._read_page, start, stop, reverse=reverse)
+
+    def _prefix_read(self) -> int:
+        """The prefix that a read of the disk looks under, 0 if there is none. Raises Corruption."""
+        for pending in (self.active, self.frozen):
+            if pending is not None and pending.fresh:
+                return NO_DATA if pending.adopts is None else pending.prefix
+        return self.stored_prefix()
 
     def clear(self) -> None:
         """Remove everything. The applied record must be set anew before the next freeze."""

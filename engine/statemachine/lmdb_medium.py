@@ -26,9 +26,11 @@ from ..errors import (
 )
 from ..logstore.metapages import prepare
 from ..mapped import bound_memory
+from ..mending import mend
 from .medium import Writer
 from .paging import PAGE_BYTES, Page, Pair
 from .readers import ReaderWatch
+from .remnants import remnants_of
 
 Durability: TypeAlias = Literal["sync", "none"]
 
@@ -53,7 +55,7 @@ class LmdbMedium:
         self._sync = durability == "sync"
         self._committing = threading.Lock()
         self._closed = False
-        self._environment = self._open()
+        self._environment = self._open(first=True)
         self._readers = ReaderWatch()
         self._moments: set[LmdbMoment] = set()
 
@@ -69,6 +71,16 @@ class LmdbMedium:
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``."""
         with self._errors(), self._begin_read() as transaction:
             return _page(transaction, start, stop, limit, reverse=reverse)
+
+    def around(self, start: bytes, stop: bytes) -> list[Pair]:
+        """The pairs next to ``[start, stop)``, as copies."""
+        with self._errors(), self._begin_read() as transaction:
+            cursor = transaction.cursor()
+            pairs = [cursor.item()] if cursor.set_range(stop) else []
+            placed = cursor.set_range(start) if start != stop else bool(pairs)
+            if cursor.prev() if placed else cursor.last():
+                pairs.append(cursor.item())
+            return cast("list[Pair]", pairs)
 
     def moment(self) -> "LmdbMoment":
         """A read transaction that lives until it is closed."""
@@ -134,12 +146,14 @@ class LmdbMedium:
         for moment in list(self._moments):
             moment.close()
 
-    def _open(self) -> lmdb.Environment:
+    def _open(self, *, first: bool = False) -> lmdb.Environment:
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (self._path / DATA).exists():
                 create_environment(self._path)
-            prepare(self._path / DATA)  # may fall back one flush: then the log knows more, or a peer
+            # What this falls back or loses, the log knows, or a peer.
+            if prepare(self._path / DATA) and first:
+                mend(self._path / DATA, remnants_of)
             environment = lmdb.open(
                 str(self._path),
                 map_size=MAP_BYTES,

@@ -64,6 +64,10 @@ class Medium(Protocol):
         """At most ``limit`` pairs and about ``PAGE_BYTES`` bytes of ``[start, stop)``, read at one moment."""
         ...
 
+    def around(self, start: bytes, stop: bytes) -> list[Pair]:
+        """The last pair below ``start`` and the first one from ``stop`` on, as far as they are there."""
+        ...
+
     def moment(self) -> Moment:
         """The file as it is now. From the loop's thread."""
         ...

@@ -38,6 +38,13 @@ class MemoryMedium:
                 return Page(pairs, key)
         return Page(pairs, bound)
 
+    def around(self, start: bytes, stop: bytes) -> list[Pair]:
+        """The pairs next to ``[start, stop)``."""
+        self._check_open()
+        below, _ = self._keys.cut(b"", start, 1, reverse=True)
+        above, _ = self._keys.cut(stop, None, 1, reverse=False)
+        return [(key, self.contents[key]) for key in (*below, *above)]
+
     def moment(self) -> "MemoryMedium":
         """A copy of everything."""
         self._check_open()

@@ -21,6 +21,7 @@ NOUNS = (
     "mr_rescue",
     "mr_pages",
     "mr_chunks",
+    "mr_tree",
     "mr_groups",
 )
 INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery", "mr_doubt")

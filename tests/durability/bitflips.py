@@ -1,9 +1,9 @@
 """Single bits flipped in the files of a stopped node: whoever reads them afterwards is told.
 
 A flip is *detected* if `multiraft verify` finds damage, or the node does as it starts and reads everything;
-*harmless* if neither does and each key and each entry of each log is read as it was written; *silent* if
-something is read wrong, or missed, and nobody says so. What only `verify` detects is counted besides, and how
-much of that the node itself would have read wrong.
+*harmless* if neither does and each key and each entry of each log is read as it was written; *silent* if the
+node reads something wrong, or misses it, without a word, whether `verify` would see that or not. What only
+`verify` detects is counted besides: the node reads all as it was written, or has mended it.
 
 Half of the flips fall into pages in use of the newest trees, an eighth into meta pages, a few into `DIR/node`
 and `DIR/index`, the rest anywhere.
@@ -45,9 +45,9 @@ class Outcome(NamedTuple):
     @property
     def verdict(self) -> str:
         """detected, harmless or silent."""
-        if self.seen:
-            return "detected"
-        return {Reading.WHOLE: "harmless", Reading.WRONG: "silent"}.get(self.reading, "detected")
+        if self.reading is Reading.WRONG:
+            return "silent"
+        return "harmless" if self.reading is Reading.WHOLE and not self.seen else "detected"
 
 
 class Sample:
@@ -142,16 +142,18 @@ def run(work: Path, count: int, seed: int) -> dict[str, object]:
     findings = []
     for outcome in flips(sample, count, seed):
         counts[outcome.verdict] += 1
-        if outcome.verdict == "detected":
+        if outcome.verdict != "harmless":
             counts[outcome.reading.value] += 1
+        counts["wrong but seen"] += outcome.seen and outcome.verdict == "silent"
         if outcome.verdict == "silent" or outcome.reading in {Reading.UNTYPED, Reading.ENDED}:
             findings.append(str(outcome))
     return {
         "flips": count,
         **{name: counts[name] for name in ("detected", "harmless", "silent")},
         "ok": not counts["silent"],
-        "detected_only_by_verify": counts["whole"] + counts["wrong"],
-        "of_these_read_wrong": counts["wrong"],
+        "read_wrong": counts["wrong"],
+        "wrong_though_verify_sees_it": counts["wrong but seen"],
+        "detected_only_by_verify": counts["whole"],
         "process_ended": counts["ended"],
         "untyped_errors": counts["untyped"],
         "findings": findings[:20],

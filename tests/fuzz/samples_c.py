@@ -130,3 +130,28 @@ def pages() -> list[bytes]:
         bytes([7, 2, 1, first]) + wanted + b"".join(b"..%s...." % text for text in texts)
         for first, texts in ((0, (b"ab", b"xx")), (1, (b"ab", b"xx", b"ab")), (0, (b"xa", b"ba")))
     ]
+
+
+def trees() -> list[bytes]:
+    """A branch over two leaves, of which one has a value of its own pages; and a list of free pages."""
+    size = 512
+
+    def page(number: int, flags: int, nodes: list[bytes]) -> bytes:
+        ends = [size - sum(map(len, nodes[: place + 1])) for place in range(len(nodes))]
+        lower, upper = 16 + 2 * len(nodes), ends[-1]
+        head = pack(f"<QHHHH{len(nodes)}H", number, 0, flags, lower, upper, *ends)
+        return head.ljust(upper, b"\0") + b"".join(reversed(nodes))
+
+    def node(key: bytes, value: bytes = b"", *, low: int = 0, big: bool = False) -> bytes:
+        node = pack("<IHH", low or len(value), int(big), len(key)) + key + value
+        return node + bytes(len(node) % 2)
+
+    branch = page(2, 1, [node(b"", low=3), node(b"m", low=4)])
+    leaves = [
+        page(3, 2, [node(b"a", b"1"), node(b"bc", b"22")]),
+        page(4, 2, [node(b"m", pack("<Q", 5), low=700, big=True)]),
+    ]
+    run = pack("<QHHI", 5, 0, 4, 2).ljust(2 * size, b"v")
+    file = bytes(2 * size) + branch + b"".join(leaves) + run
+    free = bytes(2 * size) + page(2, 2, [node(pack("<Q", 9), pack("<QQQ", 2, 4, 3))]) + bytes(2 * size)
+    return [b"\2\0\0\2" + file, b"\2\0\1\2" + file, b"\1\1\0\2" + free, b"\1\0\0\xff"]

@@ -27,6 +27,7 @@ C_TARGETS = {
         CTarget("encode_runs", "columns of entries, encoded", 160, samples.columns_of_runs),
         CTarget("pages", "a search for a page by what stands in it", 160, samples.pages),
         CTarget("chunks", "batches of a log, cut into values", 200, samples.batches),
+        CTarget("tree", "pages of an LMDB file, walked", 4200, samples.trees),
         CTarget("log_rows", "sections of log batches, read", 240, samples.log_sections),
         CTarget("log_index", "calls on the index of a log, staging and recovery", 400, samples.log_calls),
         CTarget("groups", "calls on the group table", 96, samples.calls_on_groups),

@@ -30,7 +30,7 @@ class Watched:
     def __init__(self, medium: Medium, inside: Callable[[str], None]) -> None:
         self._medium = medium
         self._inside = inside
-        self.get, self.page = medium.get, medium.page
+        self.get, self.page, self.around = medium.get, medium.page, medium.around
         self.reopen, self.close = medium.reopen, medium.close
 
     def commit(self, work: Callable[[Writer], None]) -> None:
