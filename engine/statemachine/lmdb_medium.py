@@ -74,13 +74,18 @@ class LmdbMedium:
 
     def around(self, start: bytes, stop: bytes) -> list[Pair]:
         """The pairs next to ``[start, stop)``, as copies."""
-        with self._errors(), self._begin_read() as transaction:
-            cursor = transaction.cursor()
-            pairs = [cursor.item()] if cursor.set_range(stop) else []
-            placed = cursor.set_range(start) if start != stop else bool(pairs)
-            if cursor.prev() if placed else cursor.last():
-                pairs.append(cursor.item())
-            return cast("list[Pair]", pairs)
+        try:
+            with self._begin_read() as transaction:
+                cursor = transaction.cursor()
+                placed = cursor.set_range(stop)
+                pairs = [cursor.item()] if placed else []
+                if start != stop:
+                    placed = cursor.set_range(start)
+                if cursor.prev() if placed else cursor.last():
+                    pairs.append(cursor.item())
+                return cast("list[Pair]", pairs)
+        except lmdb.Error as error:
+            raise self._translated(error) from error
 
     def moment(self) -> "LmdbMoment":
         """A read transaction that lives until it is closed."""
