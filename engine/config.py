@@ -26,6 +26,8 @@ class EngineConfig:
     """Election timeouts are drawn from [T, 2T)."""
     rest_after_beats: int = 6
     """Beats in which nothing happens to a group, after which it rests: it beats no more until it has to."""
+    elections_in_flight: int = 128
+    """Elections by timeout that this node holds at the same time; other groups wait a little longer."""
     append_bytes: int = 1 * MIB
     """Encoded entries per append message (at least one entry goes, whatever its size)."""
     inflight_messages: int = 256

@@ -15,6 +15,7 @@ from ..raft.ready import Ready
 from .applyroom import ApplyRoom
 from .config import EngineConfig
 from .delivery import BROKEN, Delivery
+from .elections import Elections
 from .errors import Corruption, Error
 from .figures import TurnFigures, no_time
 from .flusher import Flusher
@@ -77,7 +78,8 @@ class Node:
             self.replicas, self.parking, self._truncations, self._active, self._snapshots, self._rest, config
         )
         self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
-        self._ticks = Ticks(self.replicas, self._rest, self._delivery, self._active)
+        elections = Elections(config, self.replicas, seed)
+        self._ticks = Ticks(self.replicas, self._rest, elections, self._delivery, self._active)
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)
@@ -258,7 +260,7 @@ class Node:
             return
         turn.effects.figures.ticks = due
         for _ in range(due):
-            self._ticks.give_one(turn)
+            self._ticks.give_one(turn, late=due > 1)
         if due:
             for replica in self._delivery.rebuilder.tick(turn, due):
                 self._activate(replica)

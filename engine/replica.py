@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("multiraft.node")
 
 SYSTEM_GROUP: Final = 1
+PATIENCE: Final = 5
 
 
 class Arrived(NamedTuple):
@@ -87,6 +88,8 @@ class Replica:
         """How many of the node's ticks the core has been given."""
         self.rests: Rests | None = None
         """Set while nothing is to be done: see :mod:`.rest`."""
+        self.patience = PATIENCE
+        """Election timeouts for which a newborn still waits for whoever is to call the first election."""
         self.quiet: Quiet | None = None
         """Set while this replica leads and its beats are all that happens."""
         self._all_rebuilding = rebuilding

@@ -12,6 +12,7 @@ from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
 from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader, Quarantined
+from .liveness import Liveness
 from .logstore.port import Birth, Doubt, GroupLog, GroupWrite, LogStore
 from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, most_promised, no_way_back
 from .pending import Answer
@@ -56,6 +57,7 @@ class Replicas:
         self.births = Births()
         self.timers = Timers()
         self.resting = Resting(self.timers)
+        self.liveness = Liveness(config.election_ticks)
         self.neighbours: set[int] = set()
         """The nodes that hold replicas of the same groups."""
         self._node_id = node_id

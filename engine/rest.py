@@ -14,7 +14,6 @@ from typing import Final
 
 from ..raft import rest as core
 from .config import EngineConfig
-from .liveness import Liveness
 from .replica import Replica
 from .replicas import Replicas
 from .restdigest import RestDigest, RestPoint
@@ -22,6 +21,9 @@ from .resting import Quiet, Rests
 from .turn import Turn
 from .wire import BEAT, LISTED, RESTING, WAKE, Received, decode_listed
 
+UNTOUCHED: Final = (2, 0)
+"""Last index and reads of a group to which nothing has happened but its first leader: once everybody has that
+leader's entry, it rests, without a beat."""
 _END: Final = (1 << 64) - 1
 
 
@@ -37,7 +39,7 @@ class Rest:
         self._active = active
         self._beat_ticks = config.beat_ticks
         self._quiet_beats = config.rest_after_beats
-        self._liveness = Liveness(config.election_ticks)
+        self._liveness = replicas.liveness
         self._to_wake: dict[tuple[int, int], None] = {}
         """(node, group), in order: who is to be told with the next frames that a group does not rest."""
         self._beat_due = False
@@ -65,12 +67,17 @@ class Rest:
         members = core.idle_members(raft)
         done = (raft.log.last_index(), replica.reads.rounds)
         quiet = replica.quiet
-        if members is None or quiet is None or quiet.since != done or not self._idle(replica):
-            replica.quiet = None if members is None else Quiet(done)
+        if members is None or not self._idle(replica):
+            replica.quiet = None
             return False
-        quiet.beats += 1
+        if quiet is None or quiet.since != done:
+            quiet = replica.quiet = Quiet(done)
+            at_once = done == UNTOUCHED and len(members) == len(replica.nodes) - 1
+        else:
+            quiet.beats += 1
+            at_once = False
         quiet.members.update(dict.fromkeys(members))
-        if quiet.beats < self._quiet_beats:
+        if quiet.beats < self._quiet_beats and not at_once:
             return False
         alive = [member for member in quiet.members if self._liveness.alive(replica.nodes[member])]
         if not raft.tracker.has_quorum((raft.id, *alive)):

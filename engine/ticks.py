@@ -1,6 +1,7 @@
-"""What a tick does to the replicas of a node: those that it concerns get it, or go to rest."""
+"""What a tick does to the replicas of a node: those that it concerns get it, go to rest, or have to wait."""
 
 from .delivery import BROKEN, Delivery
+from .elections import Elections
 from .replica import Replica
 from .replicas import Replicas
 from .rest import Rest
@@ -11,20 +12,31 @@ class Ticks:
     """Gives ticks to replicas."""
 
     def __init__(
-        self, replicas: Replicas, rest: Rest, delivery: Delivery, active: dict[int, Replica]
+        self,
+        replicas: Replicas,
+        rest: Rest,
+        elections: Elections,
+        delivery: Delivery,
+        active: dict[int, Replica],
     ) -> None:
+        self.elections = elections
         self._replicas = replicas
         self._rest = rest
         self._delivery = delivery
         self._active = active
 
-    def give_one(self, turn: Turn) -> None:
-        """One more tick has passed."""
+    def give_one(self, turn: Turn, *, late: bool) -> None:
+        """One more tick has passed; ``late``: more than one of them at once."""
         timers = self._replicas.timers
+        self.elections.tick(timers.ticks)
         for group in timers.tick():
             replica = self._replicas.running[group]
             try:
-                if not self._rest.begins(turn, replica) and timers.give(replica):
+                if replica.leads:
+                    passes = self._rest.begins(turn, replica)
+                else:
+                    passes = not self.elections.admits(replica, timers.ticks, late=late)
+                if not passes and timers.give(replica):
                     self._active[group] = replica
             except BROKEN as error:
                 self._delivery.fence(turn, replica, error)

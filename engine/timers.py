@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ..native.grouptable import NEVER, GroupTable
+from ..raft.election import postpone
 from .replica import Replica
 
 
@@ -46,6 +47,11 @@ class Timers:
     def wake(self, replica: Replica) -> None:
         """Its clocks go on from here."""
         replica.ticked = self.ticks
+        self._touched[replica.group] = replica
+
+    def postpone(self, replica: Replica, ticks: int) -> None:
+        """A replica that is due does not get its tick yet: its next election comes so much later."""
+        postpone(replica.raw.raft, ticks)
         self._touched[replica.group] = replica
 
     def tick(self) -> list[int]:

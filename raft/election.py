@@ -35,6 +35,14 @@ class Campaign(Enum):
     TRANSFER = 3
 
 
+def postpone(raft: Raft, ticks: int) -> None:
+    """Let this replica wait longer before it campaigns: its host has too many elections under way already.
+
+    For whom it may vote, and when it stops believing in its leader, is not changed by that.
+    """
+    raft.randomized_election_timeout += ticks
+
+
 def refusal(raft: Raft) -> ElectionRefusal | None:
     """Why `raft`, which does not lead, must not campaign; `None` if it may."""
     if raft.id not in raft.tracker.progress:

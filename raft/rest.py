@@ -44,11 +44,11 @@ def wake(raft: Raft) -> None:
     """Go on after a rest, with clocks of which none is about to run out.
 
     A leader beats at its next tick, and has a whole interval until it checks its quorum; nobody counts as
-    heard of yet. A follower goes on with its election timeout where it stood.
+    heard of yet. A follower has a whole timeout until it campaigns: its leader has to wake, too.
     """
+    raft.election_elapsed = 0
     if raft.role is Role.LEADER:
         raft.heartbeat_elapsed = raft.config.heartbeat_tick - 1
-        raft.election_elapsed = 0
         raft.tracker.mark_inactive(except_for=raft.id)
 
 

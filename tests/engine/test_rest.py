@@ -207,3 +207,18 @@ def test_a_leader_that_has_gone_deaf_does_not_rest_for_long(beats: int):
             nodes.pass_time(0.1)
             assert nodes[1].replica(GROUP).rests is None, f"deaf after {ticks} ticks"
         assert not nodes[1].replica(GROUP).leads
+
+
+def test_a_newborn_group_of_which_nobody_wants_anything_rests_without_a_beat(nodes: Nodes):
+    spoken = [row.kind for row in said(nodes, 2 * BEAT_S)]
+    assert spoken == [REST, REST]
+    assert who_rests(nodes) == {1, 2, 3}
+
+
+def test_a_newborn_group_that_lacks_a_member_waits_for_it():
+    nodes = Nodes()
+    nodes.cut.add(3)
+    nodes.create(GROUP, nodes=[1, 2, 3])
+    nodes.settle()
+    nodes.pass_time(2 * BEAT_S)
+    assert nodes[1].replica(GROUP).rests is None

@@ -7,10 +7,18 @@ from multiraft.engine.timers import Timers
 from multiraft.raft.errors import Misuse
 from multiraft.raft.messages import Message, MsgType
 
-from .harness import CONFIG, Nodes
+from .harness import CONFIG, Nodes, put
 from .settled import GROUP, settled
 
 LEADER = 1
+
+
+def written() -> Nodes:
+    """Nodes with a group that has just been written to, so that it beats for a while before it rests."""
+    nodes = settled()
+    nodes[LEADER].propose(GROUP, put(b"a", b"1"))
+    nodes.settle()
+    return nodes
 
 
 def follower(timers: Timers) -> Replica:
@@ -90,7 +98,7 @@ def test_a_tick_that_comes_too_late_is_our_bug():
 
 def test_ticks_of_a_quiet_node_look_at_leaders_only(monkeypatch):
     """Followers that hear beats have quiet ticks only; a leader's come due for its beats."""
-    nodes: Nodes = settled()
+    nodes: Nodes = written()
     given: list[Replica] = []
     give = Timers.give
 
@@ -109,7 +117,7 @@ def test_ticks_of_a_quiet_node_look_at_leaders_only(monkeypatch):
 
 def test_whatever_comes_finds_the_clocks_as_they_are():
     """Ticks given after a beat instead of before would count against the leader that has just been heard."""
-    nodes = settled()
+    nodes = written()
     elapsed = []
     for _ in range(2 * CONFIG.beat_ticks):
         nodes.pass_time(CONFIG.tick_ms / 1000)

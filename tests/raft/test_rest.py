@@ -106,11 +106,11 @@ def test_a_leader_that_wakes_beats_at_once_and_has_a_whole_interval_to_find_its_
     assert raw.raft.role is Role.FOLLOWER
 
 
-def test_a_follower_that_wakes_goes_on_with_its_timeout():
+def test_a_follower_that_wakes_has_a_whole_timeout_until_it_campaigns():
     raw = follower()
     raw.pass_ticks(3)
     wake(raw.raft)
-    assert (raw.raft.election_elapsed, raw.raft.lead) == (3, 2)
+    assert (raw.raft.election_elapsed, raw.raft.lead) == (0, 2)
 
 
 def test_an_orphan_votes_for_others_and_waits_for_the_random_part_of_its_timeout_only():

@@ -169,6 +169,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
             _draw_config(source),
             memtable_bytes=_draw_memtable(seed),
             rest_after_beats=_draw_rest(seed),
+            elections_in_flight=random.Random(f"elections {seed}").choice((4, 128, 128)),
             **_draw_snapshots(seed),
         ),
         hushed=random.Random(f"hush {seed}").random() < HUSHED_SHARE,
