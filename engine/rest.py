@@ -141,9 +141,9 @@ class Rest:
 
     def _miss_member(self, replica: Replica) -> None:
         """A member's node is silent: without a quorum the leader must find out that it is none any more."""
-        own, alive = self._node_id, self._liveness.alive
-        here = [member for member, node in replica.nodes.items() if node == own or alive(node)]
-        if not replica.raw.raft.tracker.has_quorum(here):
+        assert replica.rests is not None
+        there = [replica.replica_of_node[node] for node in replica.rests.nodes if self._liveness.alive(node)]
+        if not replica.raw.raft.tracker.has_quorum((replica.replica_id, *there)):
             self._wake(replica, None)
 
     def tell(self, turn: Turn) -> None:

@@ -222,3 +222,18 @@ def test_a_newborn_group_that_lacks_a_member_waits_for_it():
     nodes.settle()
     nodes.pass_time(2 * BEAT_S)
     assert nodes[1].replica(GROUP).rests is None
+
+
+def test_a_leader_counts_only_on_those_who_rest_with_it(nodes: Nodes):
+    """Node 3 is left out, for its replica says nothing; it is heard for a little longer than node 2."""
+    host = nodes[3]
+    host.node.replicas.fence(host.replica(GROUP), RuntimeError("broken"))
+    nodes.pass_time(LONG_ENOUGH_S + 4 * ELECTION_S)
+    rests = nodes[1].replica(GROUP).rests
+    assert rests is not None
+    assert rests.nodes == (2,)
+    nodes.cut.add(2)
+    nodes.pass_time(2 * CONFIG.beat_ms / 1000)
+    nodes.cut.add(3)
+    nodes.pass_time(3 * ELECTION_S)
+    assert not nodes[1].replica(GROUP).leads

@@ -5,6 +5,7 @@ from typing import Final
 
 from multiraft.engine.node import Node
 from multiraft.engine.outbox import OutFrame
+from multiraft.engine.replica import SYSTEM_GROUP
 
 from .checkers.base import Violation
 from .cluster import Cluster
@@ -49,8 +50,11 @@ class Calm:
         ]
 
     def _restful(self, node: Node) -> list:
-        """Replicas that have no reason to be awake: a group that cannot apply stays so, for it has one."""
-        quarantined = {
+        """Replicas that have no reason to be awake.
+
+        A group that cannot apply has one, and so has the directory: a node may be about to register.
+        """
+        quarantined = {SYSTEM_GROUP} | {
             group
             for other in self._cluster.nodes.values()
             for group, one in other.replicas.running.items()
@@ -61,5 +65,5 @@ class Calm:
     def _listen(self, node_id: int, frame: OutFrame) -> None:
         for row in rows_of(frame):
             replica = self._cluster.nodes[node_id].replicas.running.get(row.group)
-            if row.group and replica is not None and replica.quarantine is None:
+            if row.group not in {0, SYSTEM_GROUP} and replica is not None and replica.quarantine is None:
                 raise Violation("calm", f"node {node_id} says, left alone: {describe_row(row)}")
