@@ -49,7 +49,7 @@ class Delivery:
         self._truncations = truncations
         self._active = active
         self._snapshots = snapshots
-        self._rest = rest
+        self.rest = rest
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -58,7 +58,7 @@ class Delivery:
         not reach the one it has.
         """
         if received.kind in OF_REST:
-            self._rest.receive(turn, node, received)
+            self.rest.receive(turn, node, received)
             return
         replica = self._replicas.running.get(received.group)
         if replica is None:
@@ -72,7 +72,7 @@ class Delivery:
         if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
             self.refused += 1
             return
-        self._rest.stirred(replica, node)
+        self.rest.stirred(replica, node)
         if self._replicas.trouble is not None and _costs_space(message):
             return
         if replica.silence is not None:
@@ -110,7 +110,7 @@ class Delivery:
         if self._replicas.running.get(replica.group) is not replica:
             return  # fenced since the message was queued
         try:
-            self._rest.touch(replica)
+            self.rest.touch(replica)
             replica.raw.step(message)
         except (CoreDropped, PeerNotFound) as error:
             logger.debug("group %d: %s", replica.group, error)
@@ -124,7 +124,7 @@ class Delivery:
 
     def _note_commit(self, turn: Turn, replica: Replica, message: Message) -> None:
         try:
-            self._rest.touch(replica)
+            self.rest.touch(replica)
             replica.raw.step_commit_notice(message.from_, message.term, message.commit)
         except BROKEN as error:
             self.fence(turn, replica, error)

@@ -59,7 +59,7 @@ class Rebuilder:
                 continue
             rebuilding.ticks = self._ask_ticks
             if replica.leads:
-                self._replicas.timers.touch(replica)
+                self._delivery.rest.touch(replica)
                 _hand_over(replica, rebuilding)
             else:
                 own, lead = replica.replica_id, replica.raw.raft.lead

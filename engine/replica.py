@@ -250,11 +250,7 @@ class Replica:
             Corruption: the snapshot is damaged; nothing has changed.
         """
         assert self.rebuilding is not None
-        try:
-            self._put_in_place(arrived, answers)
-        except Corruption:
-            self._state.discard(self.group)
-            raise
+        self._put_in_place(arrived, answers)
         unapplied = self.rebuilding.unapplied
         self._has_state()
         if unapplied:
@@ -312,13 +308,18 @@ class Replica:
         self.raw.hold_committed = False
 
     def _put_in_place(self, arrived: Arrived, answers: list[Answer]) -> None:
+        """Let the machine go on from what has arrived. Damage there, Corruption, takes all of it back."""
         snapshot = arrived.snapshot
-        if (machine := stored(self.machine)) is not None:
-            self._state.take_over(self.group, arrived.data)
-            machine.reload(arrived.metadata)
-        elif (memory := volatile(self.machine)) is not None:
-            self._state.abandon(arrived.data.prefix)
-            memory.restore(b"".join([piece for _, piece in self._state.staged(arrived.data)]))
+        try:
+            if (machine := stored(self.machine)) is not None:
+                self._state.take_over(self.group, arrived.data)
+                machine.reload(arrived.metadata)
+            elif (memory := volatile(self.machine)) is not None:
+                self._state.abandon(arrived.data.prefix)
+                memory.restore(b"".join([piece for _, piece in self._state.staged(arrived.data)]))
+        except Corruption:
+            self._state.discard(self.group)
+            raise
         self.set_applied(snapshot.index, snapshot.term, snapshot.conf_state)
         self.checkpoint()
         self.proposals.skipped(snapshot.index, snapshot.term, answers)

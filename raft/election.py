@@ -40,7 +40,8 @@ def postpone(raft: Raft, ticks: int) -> None:
 
     For whom it may vote, and when it stops believing in its leader, is not changed by that.
     """
-    raft.randomized_election_timeout += ticks
+    overdue = max(raft.randomized_election_timeout, raft.election_elapsed + 1)
+    raft.randomized_election_timeout = overdue + ticks
 
 
 def refusal(raft: Raft) -> ElectionRefusal | None:

@@ -77,7 +77,8 @@ class Keyspace:
             except Corruption:
                 if key[: PREFIX.size] == start[: PREFIX.size]:
                     raise
-                self._count()
+                if start[: PREFIX.size] == PREFIX.pack(self.stored_prefix()):
+                    self._count()  # else a peer's state takes the place of what is counted there
 
     def _count(self) -> None:
         """A key of somebody else is damaged, or one of this group that looks so. Raises Corruption."""

@@ -4,6 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from multiraft.engine.errors import Corruption
+from multiraft.engine.outbox import Outbox
+from multiraft.engine.runs import Runs
+from multiraft.engine.turn import Effects, Turn
 from multiraft.engine.wire import BEAT, OF_REST, REST, RESTING, WAKE, Received
 from multiraft.raft.messages import MsgType
 
@@ -237,3 +241,15 @@ def test_a_leader_counts_only_on_those_who_rest_with_it(nodes: Nodes):
     nodes.cut.add(3)
     nodes.pass_time(3 * ELECTION_S)
     assert not nodes[1].replica(GROUP).leads
+
+
+@pytest.mark.parametrize("node", [1, 2])
+def test_a_resting_replica_whose_state_is_damaged_asks_for_it(resting: Nodes, node: int):
+    replica = resting[node].replica(GROUP)
+    resting[node].node._delivery.rebuilder.met_damage(
+        Turn(resting.now, Runs(), Outbox(Runs()), Effects()), {GROUP: Corruption("damaged", GROUP, None)}
+    )
+    assert replica.rebuilding is not None
+    resting.pass_time(3 * ELECTION_S)
+    assert resting[node].replica(GROUP) is replica
+    assert replica.rebuilding is None

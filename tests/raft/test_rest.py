@@ -4,6 +4,7 @@ import pytest
 
 from multiraft.raft import Entry, HardState, Message, MsgType, RawNode, Role
 from multiraft.raft.confchange import Change, ChangeType, ConfChange, Transition
+from multiraft.raft.election import postpone
 from multiraft.raft.rest import idle_members, may_rest, wake, wake_orphan
 from tests.raft.harness import Group, acknowledge, drain, lead, of_type, replica, storage_with
 
@@ -142,3 +143,13 @@ def test_a_group_that_rested_elects_another_leader_and_loses_nothing():
         group.settle()
     leader = next(one for one in group.nodes.values() if one.raft.id != 1 and one.raft.role is Role.LEADER)
     assert leader.raft.log.committed >= 2
+
+
+def test_an_overdue_election_can_be_postponed_by_one_tick():
+    raw = follower()
+    wake_orphan(raw.raft)
+    raw.raft.election_elapsed = raw.raft.randomized_election_timeout
+    assert raw.quiet_ticks() == 0
+    postpone(raw.raft, 1)
+    assert raw.quiet_ticks() == 1
+    assert raw.raft.lead == 0, "nobody is believed in for longer"

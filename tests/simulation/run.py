@@ -101,6 +101,7 @@ class Simulation:
         self.faults.heal()
         self.cluster.note(0, "heals")
         self._until(self._is_connected, RECONNECT_S, "nodes do not find each other")
+        self._until(self._takes_writes, RECONNECT_S, "a disk that works again is not written to")
         if self.plan.lasting is not None:
             self._endure(Endurance(self.cluster, *self.plan.lasting))
         self.world.check(self.watch.healed, self.world.now)
@@ -139,6 +140,10 @@ class Simulation:
             node in engines and {*whole} <= {node, *engines[node].assembly.transport.connected()}
             for node in whole
         )
+
+    def _takes_writes(self) -> bool:
+        """Whether no node waits for its disk any more; it looks again now and then only."""
+        return not any(node.halted for node in self.cluster.nodes.values())
 
     def _is_joined(self) -> bool:
         return all(len(engine.directory.nodes) == self.plan.nodes for engine in self.cluster.engines.values())

@@ -238,3 +238,20 @@ def test_after_a_failed_write_of_staged_data_no_flush_counts_until_the_file_is_c
     store.write(flush)
     store.flushed(flush)
     assert store.crash().group(1).get(b"late") == b"v"
+
+
+def test_damage_in_the_state_that_is_replaced_does_not_count_against_the_new_one():
+    """The old state's last key stands next to the new one's first, where a key that is missing is looked for."""
+    store = MemoryStateStore()
+    filled(store)
+    last = max(key for key in store.medium.contents if key.endswith(PAIRS[-1][0]))
+    store.medium.contents[last] = (
+        bytes([store.medium.contents[last][0] ^ 1]) + store.medium.contents[last][1:]
+    )
+    store.take_over(1, staged(store, [(b"other", b"1")]))
+    store.set_applied(1, Applied(20, 4, CONF))
+    for _ in range(2):
+        assert store.group(1).get(b"a") is None
+        assert list(store.group(1).scan(b"", None)) == [(b"other", b"1")]
+        flush(store)
+    store.close()
