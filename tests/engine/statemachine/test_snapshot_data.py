@@ -241,7 +241,7 @@ def test_after_a_failed_write_of_staged_data_no_flush_counts_until_the_file_is_c
 
 
 def test_damage_in_the_state_that_is_replaced_does_not_count_against_the_new_one():
-    """The old state's last key stands next to the new one's first, where a key that is missing is looked for."""
+    """The old state's last key stands next to the new one's first, where a missing key is looked for."""
     store = MemoryStateStore()
     filled(store)
     last = max(key for key in store.medium.contents if key.endswith(PAIRS[-1][0]))
