@@ -99,7 +99,7 @@ async def settle(probes: Sequence[Probe], patience: float) -> None:
 
 
 async def wait_resting(probes: Sequence[Probe], replicas: int, patience: float) -> None:
-    """Return once all replicas of the ranges rest.
+    """Return once so many replicas rest: those of the ranges, and the directory's.
 
     Raises:
         Unavailable: it took more than ``patience`` seconds.

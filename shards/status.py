@@ -12,7 +12,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     ``ready`` counts the ranges' replicas that have applied an entry of their first leader, ``led_ready`` the
     ranges that this node leads and that can take writes; ``lost`` the replicas that cannot run,
     ``rebuilding`` those whose state is on its way from a peer, ``resting`` those that have nothing to do and
-    exchange nothing. ``turns`` is what :meth:`~multiraft.engine.figures.Turns.summary` says.
+    exchange nothing, the directory's perhaps among them. ``turns`` is what
+    :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
     ranges = [one for group, one in node.replicas.running.items() if group != SYSTEM_GROUP]
@@ -28,7 +29,7 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "led_ready": sum(one.applied.index > 1 for one in led),
         "applied": sum(one.applied.index - 1 for one in ranges),
         "max_term": max((one.raw.raft.term for one in ranges), default=0),
-        "resting": sum(one.rests is not None for one in ranges),
+        "resting": sum(one.rests is not None for one in node.replicas.running.values()),
         "lost": len(node.replicas.lost),
         "rebuilding": len(node.replicas.rebuilding),
         "longest_turn_ms": round(host.turns.longest_seconds * 1000, 3),
