@@ -58,7 +58,7 @@ class Delivery:
         not reach the one it has.
         """
         if received.kind in OF_REST:
-            self.rest.receive(turn, node, received)
+            self._receive_rest(turn, node, received)
             return
         replica = self._replicas.running.get(received.group)
         if replica is None:
@@ -87,6 +87,15 @@ class Delivery:
             self._snapshots.asked(replica, message.from_, node, turn, lost)
         else:
             self.step(turn, replica, message)
+
+    def _receive_rest(self, turn: Turn, node: int, received: Received) -> None:
+        try:
+            self.rest.receive(turn, node, received)
+        except BROKEN as error:
+            replica = self._replicas.running.get(received.group)
+            if replica is None:
+                raise
+            self.fence(turn, replica, error)
 
     def _receive_unknown(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """A message for a group that does not run here: early, or lost, or none of ours."""

@@ -4,6 +4,7 @@ Who rests gets no ticks: no beats, no elections, no quorum checks. The host has 
 the leader's node lives, and must wake the replica before it does anything else to it.
 """
 
+from .ids import NO_REPLICA
 from .raft import Raft
 from .state import Role
 
@@ -16,7 +17,7 @@ def idle_members(raft: Raft) -> list[int] | None:
     """
     log = raft.log
     last = log.last_index()
-    if raft.role is not Role.LEADER or raft.lead_transferee or raft.tracker.is_joint():
+    if raft.role is not Role.LEADER or raft.lead_transferee != NO_REPLICA or raft.tracker.is_joint():
         return None
     if not log.applied == log.committed == last or raft.waiting_reads() or not raft.has_committed_in_term():
         return None
@@ -58,5 +59,5 @@ def wake_orphan(raft: Raft) -> None:
     Nobody is refused a vote for this leader's sake; what is left to wait is the random part of the timeout.
     """
     if raft.role is Role.FOLLOWER and not raft.lease_based_reads:
-        raft.lead = 0
+        raft.lead = NO_REPLICA
         raft.election_elapsed = max(raft.election_elapsed, raft.config.election_tick)

@@ -9,7 +9,8 @@ from multiraft.engine.outbox import Outbox
 from multiraft.engine.runs import Runs
 from multiraft.engine.turn import Effects, Turn
 from multiraft.engine.wire import BEAT, OF_REST, REST, RESTING, WAKE, Received
-from multiraft.raft.messages import MsgType
+from multiraft.raft import rest as core
+from multiraft.raft.messages import Message, MsgType
 
 from .harness import CONFIG, Nodes, put, sent
 from .settled import GROUP
@@ -253,3 +254,17 @@ def test_a_resting_replica_whose_state_is_damaged_asks_for_it(resting: Nodes, no
     resting.pass_time(3 * ELECTION_S)
     assert resting[node].replica(GROUP) is replica
     assert replica.rebuilding is None
+
+
+def test_a_core_that_breaks_as_it_is_told_to_rest_stops_its_replica_and_no_other(nodes: Nodes, monkeypatch):
+    def breaks(*_: object) -> bool:
+        raise AssertionError("an invariant of the core")
+
+    nodes.create(6)
+    nodes.settle()
+    replica = nodes[2].replica(GROUP)
+    monkeypatch.setattr(core, "may_rest", breaks)
+    point = Message(MsgType.HEARTBEAT, to=replica.replica_id, from_=replica.raw.raft.lead, term=1, commit=2)
+    turn = Turn(nodes.now, Runs(), Outbox(Runs()), Effects())
+    nodes[2].node._delivery.receive(turn, 1, 1, Received(GROUP, REST, point, b""))
+    assert set(nodes[2].node.replicas.running) == {6}
