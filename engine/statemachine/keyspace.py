@@ -35,8 +35,8 @@ class Keyspace:
         self.group = group
         self.active: Pending | None = None
         self.frozen: Pending | None = None
-        self._counted = False
-        """Whether all keys were found to be there, when another group's next to them was damaged."""
+        self._counted = NO_DATA
+        """The prefix under which all keys were found, when another group's next to them was damaged."""
         self._store = store
         self._stored_prefix = NOT_READ
 
@@ -77,20 +77,19 @@ class Keyspace:
             except Corruption:
                 if key[: PREFIX.size] == start[: PREFIX.size]:
                     raise
-                if start[: PREFIX.size] == PREFIX.pack(self.stored_prefix()):
-                    self._count()  # else a peer's state takes the place of what is counted there
+                prefix = self.stored_prefix()
+                if start[: PREFIX.size] == PREFIX.pack(prefix) and self._counted != prefix:
+                    self._count()  # under another one a peer's state takes the place of what is counted here
+                    self._counted = prefix
 
     def _count(self) -> None:
         """A key of somebody else is damaged, or one of this group that looks so. Raises Corruption."""
-        if self._counted:
-            return
         view = self._store.view(self.group)
         try:
             while not view.read(PAGE_BYTES).last:
                 pass
         finally:
             view.close()
-        self._counted = True
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a value."""
