@@ -78,8 +78,8 @@ class Node:
             self.replicas, self.parking, self._truncations, self._active, self._snapshots, self._rest, config
         )
         self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
-        elections = Elections(config, self.replicas, seed)
-        self._ticks = Ticks(self.replicas, self._rest, elections, self._delivery, self._active)
+        self.elections = Elections(config, self.replicas, seed)
+        self._ticks = Ticks(self.replicas, self._rest, self.elections, self._delivery, self._active)
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)

@@ -19,7 +19,7 @@ class Ticks:
         delivery: Delivery,
         active: dict[int, Replica],
     ) -> None:
-        self.elections = elections
+        self._elections = elections
         self._replicas = replicas
         self._rest = rest
         self._delivery = delivery
@@ -28,14 +28,14 @@ class Ticks:
     def give_one(self, turn: Turn, *, late: bool) -> None:
         """One more tick has passed; ``late``: more than one of them at once."""
         timers = self._replicas.timers
-        self.elections.tick(timers.ticks)
+        self._elections.tick(timers.ticks)
         for group in timers.tick():
             replica = self._replicas.running[group]
             try:
                 if replica.leads:
                     passes = self._rest.begins(turn, replica)
                 else:
-                    passes = not self.elections.admits(replica, timers.ticks, late=late)
+                    passes = not self._elections.admits(replica, timers.ticks, late=late)
                 if not passes and timers.give(replica):
                     self._active[group] = replica
             except BROKEN as error:

@@ -12,7 +12,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     ``ready`` counts the ranges' replicas that have applied an entry of their first leader, ``led_ready`` the
     ranges that this node leads and that can take writes; ``lost`` the replicas that cannot run,
     ``rebuilding`` those whose state is on its way from a peer, ``resting`` those that have nothing to do and
-    exchange nothing, the directory's perhaps among them. ``turns`` is what
+    exchange nothing, the directory's perhaps among them. ``elections_postponed`` counts how often a replica
+    had to wait before it campaigned, because too many did. ``turns`` is what
     :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
@@ -30,6 +31,7 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "applied": sum(one.applied.index - 1 for one in ranges),
         "max_term": max((one.raw.raft.term for one in ranges), default=0),
         "resting": sum(one.rests is not None for one in node.replicas.running.values()),
+        "elections_postponed": node.elections.postponed,
         "lost": len(node.replicas.lost),
         "rebuilding": len(node.replicas.rebuilding),
         "longest_turn_ms": round(host.turns.longest_seconds * 1000, 3),

@@ -31,10 +31,10 @@ def test_no_more_groups_campaign_at_once_than_are_admitted():
     nodes.cut.update({2, 3})
     for _ in range(30):
         nodes.pass_time(0.1)
-        started = [len(nodes[node].node._ticks.elections._slots) for node in (2, 3)]
+        started = [len(nodes[node].node.elections._slots) for node in (2, 3)]
         assert max(started) <= MOST
     assert campaigning(nodes, 2) > MOST, "a slot is given back after a timeout"
-    assert nodes[2].node._ticks.elections.postponed > 0
+    assert nodes[2].node.elections.postponed > 0
 
 
 def test_every_group_finds_a_leader_and_works():
