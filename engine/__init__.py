@@ -6,6 +6,7 @@ Begin with :mod:`.node` (the turn, a plain function) and :mod:`.host` (the async
   (requests), :mod:`.held` (promises that wait for the disk), :mod:`.flusher` (applied state), :mod:`.ticker`
 - replicas: :mod:`.replica`, :mod:`.replicas`, :mod:`.births`, :mod:`.parking`, :mod:`.pending`,
   :mod:`.compaction`
+- time and quiet: :mod:`.ticks`, :mod:`.rest` (groups with nothing to do), :mod:`.elections` (not all at once)
 - bytes: :mod:`.wire` (messages as rows), :mod:`.outbox` (frames), :mod:`.runs` (entries, encoded once)
 - stores and network: :mod:`.logstore`, :mod:`.statemachine`, :mod:`.transport`, :mod:`.datadir`
 - for everybody: :mod:`.config`, :mod:`.errors`

@@ -32,6 +32,7 @@ logger = logging.getLogger("multiraft.node")
 
 SYSTEM_GROUP: Final = 1
 PATIENCE: Final = 5
+"""Election timeouts for which a newborn waits at most for its designated leader."""
 
 
 class Arrived(NamedTuple):

@@ -148,7 +148,8 @@ ConfState(voters=(2, 3, 4), voters_outgoing=(), learners=(), learners_next=(), a
 
 Where to read on: `ready` (the work), `dispatch` (which handler a message meets), `follower`, `candidate`
 and `leader` (the handlers), `log`, `progress`, `quorum` and `membership` (what they reckon with),
-`validity` (what is refused), `invariants` (what always holds).
+`validity` (what is refused), `invariants` (what always holds), `rest` (for a host of many groups: when one
+needs no ticks).
 """
 
 from .confchange import Change, ChangeType, ConfChange, Transition
