@@ -1,13 +1,12 @@
 """What one turn sends: the messages of all groups for one peer node travel in shared frames."""
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ..native.messages import ROW_SIZE, encode_messages
+from ..native.restdigest import RestPoint
 from ..raft.entry import EntryId
 from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
-from .restdigest import RestPoint
 from .runs import Run, Runs
 from .wire import (
     BEAT,
@@ -18,7 +17,6 @@ from .wire import (
     UNKNOWN_GROUP,
     WAKE,
     WHOLE_LOG,
-    encode_listed,
     row_of,
 )
 
@@ -90,10 +88,10 @@ class Outbox:
         """Queue this node's beat."""
         self._push(node, _Item([0, 0, 0, BEAT, 0, 0, count, total, 0, 0, 0], None, b"", urgent=False))
 
-    def add_resting(self, node: int, low: int, high: int, groups: Mapping[int, RestPoint]) -> None:
-        """Queue a piece of the list of groups in [low, high) that rest here because ``node`` leads them."""
+    def add_resting(self, node: int, low: int, high: int, listed: bytes) -> None:
+        """Queue a list of the groups in [low, high) that rest here because ``node`` leads them."""
         row = [0, 0, 0, RESTING, 0, 0, low, high, 0, 0, 0]
-        self._push(node, _Item(row, None, encode_listed(groups), urgent=False))
+        self._push(node, _Item(row, None, listed, urgent=False))
 
     def frames(self, directory_index: int) -> list[OutFrame]:
         """Everything queued, in frames of at most 1 MiB and 4,096 rows."""

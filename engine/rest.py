@@ -2,7 +2,7 @@
 
 A leader whose live members have all that it has tells them to rest, and rests. From then on each node tells
 each other one, once a beat, how many resting groups it leads that the other holds too, and a digest of
-them (:mod:`.restdigest`). Where the two differ, because a word was lost or a node has come back, the
+them (`native.restdigest`). Where the two differ, because a word was lost or a node has come back, the
 follower lists what rests there, and the odd groups wake. What wakes a replica: whatever arrives for it, a
 caller, the silence of its leader's node, and for a leader that of so many nodes that no quorum is left.
 Whoever wakes tells those who rest with it. None of this counts as a word of the group: what a read or a vote
@@ -12,19 +12,18 @@ needs is asked of its replicas.
 from collections.abc import Iterable
 from typing import Final
 
+from ..native.restdigest import RestDigest, RestPoint
 from ..raft import rest as core
 from .config import EngineConfig
 from .replica import Replica
 from .replicas import Replicas
-from .restdigest import RestDigest, RestPoint
 from .resting import Quiet, Rests
 from .turn import Turn
-from .wire import BEAT, LISTED, RESTING, WAKE, Received, decode_listed
+from .wire import BEAT, LISTED, RESTING, WAKE, Received
 
 UNTOUCHED: Final = (2, 0)
 """Last index and reads of a group to which nothing has happened but its first leader: once everybody has that
 leader's entry, it rests, without a beat."""
-_END: Final = (1 << 64) - 1
 
 
 class Rest:
@@ -190,23 +189,13 @@ class Rest:
         here = self._resting.followed.get(node) or RestDigest()
         if (len(here), here.total) == (count, total):
             return
-        groups = list(here)
-        low = 0
-        for start in range(0, max(1, len(groups)), LISTED):
-            behind = start + LISTED
-            high = groups[behind] if behind < len(groups) else _END
-            turn.outbox.add_resting(node, low, high, here.between(low, high))
-            low = high
+        for low, high, listed in here.lists(LISTED):
+            turn.outbox.add_resting(node, low, high, listed)
 
     def _take_list(self, node: int, low: int, high: int, listed: bytes) -> None:
         """Wake what rests on one side only: here by hand, there by a word."""
-        theirs = decode_listed(listed)
-        digest = self._resting.led.get(node)
-        ours = digest.between(low, high) if digest is not None else {}
-        for group in {**ours, **theirs}:
-            if ours.get(group) == theirs.get(group):
-                continue
-            if group in ours:
-                self._wake(self._replicas.running[group], None)
-            else:
-                self._to_wake[node, group] = None
+        digest = self._resting.led.get(node) or RestDigest()
+        for group in digest.strange(listed):
+            self._to_wake[node, group] = None
+        for group in digest.unlike(low, high, listed):
+            self._wake(self._replicas.running[group], None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from .restdigest import RestDigest, RestPoint
+from ..native.restdigest import RestDigest, RestPoint
 from .timers import Timers
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ message's encoded run of entries and its *extra* bytes: the ReadIndex context.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgpack
 
 from ..native.errors import BadFrame
 from ..native.messages import REJECT, decode_messages
+from ..native.restdigest import check_list
 from ..raft.entry import Entry, EntryId, EntryType
 from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, Snapshot
-from .restdigest import RestPoint
 
 COMMIT_NOTICE: Final = 200
 """Row type of a commit notice: term and commit index, from the leader, never answered."""
@@ -67,7 +67,6 @@ _TERMLESS: Final = frozenset({MsgType.PROP, MsgType.READ_INDEX})
 _ENTRY_TYPES: Final = {int(kind): kind for kind in EntryType}
 _LENGTH: Final = struct.Struct("<I")
 _SNAPSHOT_POINT: Final = struct.Struct("<QQ")
-_LISTED_GROUP: Final = struct.Struct("<QQQ")
 
 
 class Received(NamedTuple):
@@ -128,30 +127,13 @@ def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneo
             raise BadFrame(f"a peer may not send messages of type {kind}")
         known = MsgType.HEARTBEAT
         if kind == RESTING:
-            decode_listed(extra)
+            check_list(extra, LISTED)
     if not term and kind in _PEER_TYPES and known not in _TERMLESS:
         raise BadFrame(f"a message of type {kind} names no term")
     if known is MsgType.APP and entries and (entries[0].index != index + 1 or entries[-1].term > term):
         raise BadFrame(f"entries from {entries[0].index} in an append behind {index} of term {term}")
     message = Message(known, to, from_, term, log_term, index, commit, entries, reject, reject_hint, extra)
     return Received(group, kind, message, run)
-
-
-def encode_listed(groups: Mapping[int, RestPoint]) -> bytes:
-    """Groups and where they rest, as bytes."""
-    return b"".join([_LISTED_GROUP.pack(group, *point) for group, point in groups.items()])
-
-
-def decode_listed(data: bytes) -> dict[int, RestPoint]:
-    """What :func:`encode_listed` has written.
-
-    Raises:
-        BadFrame: the bytes are no such list, or a longer one than is ever sent.
-    """
-    count, rest = divmod(len(data), _LISTED_GROUP.size)
-    if rest or count > LISTED:
-        raise BadFrame(f"{len(data)} bytes are no list of resting groups")
-    return {group: RestPoint(term, commit) for group, term, commit in _LISTED_GROUP.iter_unpack(data)}
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

@@ -23,6 +23,7 @@ NOUNS = (
     "mr_chunks",
     "mr_tree",
     "mr_groups",
+    "mr_digest",
 )
 INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery", "mr_doubt")
 """Sources that Python calls nothing of."""

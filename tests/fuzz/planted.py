@@ -67,6 +67,7 @@ PLANTS = [
     Plant("page", "pages", "mr_pages.c", "while (page < pages &&", "while (page <= pages &&"),
     Plant("value", "chunks", "mr_chunks.c", "if (room < bytes)", "if (room + 1 < bytes)"),
     Plant("row", "groups", "mr_groups.c", "at < table->due.count &&", "at <= table->due.count &&"),
+    Plant("list", "digest", "mr_digest.c", "listed == count ||", "listed > count ||"),
     Plant("type", "run", "mr_entries.c", "(uint8_t)(word >> 24)", "(uint8_t)(word >> 25)"),
 ]
 

@@ -66,6 +66,15 @@ def calls_on_groups() -> list[bytes]:
     ]
 
 
+def calls_on_a_digest() -> list[bytes]:
+    """Groups that come in three orders, go, and are compared with lists."""
+    add, remove, lists, unlike, strange = range(5)
+    rising = bytes([add, 200, 0, remove, 3, unlike, 0, 255, 2, 1, 0, 0, 0, 2, 0, 0, 0, lists, 1, 250, 4])
+    falling = bytes([add, 250, 1, strange, 2, 1, 0, 0, 0, 5, 0, 0, 0, remove, 250, remove, 0])
+    stray = bytes([add, 130, 2, lists, 0, 255, 20, *[remove, 200] * 3, unlike, 9, 90, 0])
+    return [rising, falling, stray, rising + falling + stray]
+
+
 def columns_of_runs() -> list[bytes]:
     """Columns that add up, and some that do not."""
     rows = bytes([1, 0, 5, 1, 3, 7, 1, 2]) * 4

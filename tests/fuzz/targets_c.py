@@ -31,6 +31,7 @@ C_TARGETS = {
         CTarget("log_rows", "sections of log batches, read", 240, samples.log_sections),
         CTarget("log_index", "calls on the index of a log, staging and recovery", 400, samples.log_calls),
         CTarget("groups", "calls on the group table", 96, samples.calls_on_groups),
+        CTarget("digest", "calls on a digest of resting groups", 160, samples.calls_on_a_digest),
         CTarget("seal_messages", "numbers of messages, sealed", 300, samples.numbers_of_messages),
     )
 }

@@ -88,3 +88,33 @@ def encode_messages(directory_index: int, messages: list[Message], kind: int = 2
         bodies += run + extra
     head = struct.pack("<QII", directory_index, len(messages), entries_in_all)
     return seal(kind, head + rows + bodies)
+
+
+class RestDigest:
+    """The resting groups as a dictionary."""
+
+    def __init__(self) -> None:
+        self.groups: dict[int, tuple[int, int]] = {}
+
+    @property
+    def total(self):
+        mask = 2**64 - 1
+        sums = (
+            scrambled(scrambled(group * 0x9E3779B97F4A7C15 + term & mask) + commit & mask)
+            for group, (term, commit) in self.groups.items()
+        )
+        return sum(sums) & mask
+
+    def add(self, group: int, point: tuple[int, int]):
+        assert group not in self.groups
+        self.groups[group] = point
+
+    def remove(self, group: int):
+        del self.groups[group]
+
+
+def scrambled(value: int):
+    """The finalizer of splitmix64."""
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & 2**64 - 1
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB & 2**64 - 1
+    return value ^ (value >> 31)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import struct
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +19,6 @@ from multiraft.engine.wire import (
     UNKNOWN_GROUP,
     WAKE,
     Received,
-    decode_listed,
     read_frame,
 )
 from multiraft.native.frames import HEADER_SIZE
@@ -144,8 +144,8 @@ def _of_rest(row: Received) -> str:
     if row.kind == BEAT:
         return f"beat: {message.index} groups rest here, digest {message.commit:016x}"
     if row.kind == RESTING:
-        resting = decode_listed(message.context)
-        points = (f" {group} at {commit}/{term}" for group, (term, commit) in resting.items())
+        rows = struct.iter_unpack("<QQQ", message.context)
+        points = (f" {group} at {commit}/{term}" for group, term, commit in rows)
         return f"resting in [{message.index}, {message.commit}):{''.join(points)}"
     if row.kind == WAKE:
         return f"group {row.group}: does not rest"
