@@ -131,6 +131,15 @@ class Delivery:
         else:
             self._active[replica.group] = replica
 
+    def begin_election(self, replica: Replica) -> None:
+        """Have a replica campaign at once. What it looks through for that, or reads, may be damaged."""
+        try:
+            replica.raw.force_election()
+        except BROKEN as error:
+            self._replicas.fence(replica, error)
+        else:
+            self._active[replica.group] = replica
+
     def _note_commit(self, turn: Turn, replica: Replica, message: Message) -> None:
         try:
             self.rest.touch(replica)

@@ -17,7 +17,7 @@ from ..raft.messages import Message, MsgType
 from ..raft.state import ConfState, HardState, Snapshot
 from .errors import Corruption
 from .logstore.port import Birth, Doubt, GroupLog
-from .statemachine.store import StateStore
+from .statemachine.store import Applied, StateStore
 from .wire import COMMIT_NOTICE
 
 _OF_LEADERS: Final = frozenset({MsgType.APP, MsgType.HEARTBEAT})
@@ -125,3 +125,19 @@ class Silence:
     def ends_with(self, snapshot: Snapshot) -> bool:
         """Whether a snapshot makes up for what is lost."""
         return EntryId(snapshot.term, snapshot.index) >= self.log.promised
+
+
+def check_log_holds(group: int, log: GroupLog, applied: Applied) -> None:
+    """Compare what the state store says is applied with the log.
+
+    Raises:
+        Corruption: the log has lost entries that were applied.
+    """
+    first, last = log.first_index(), log.last_index()
+    if applied.index > last:
+        raise Corruption(f"state is at index {applied.index}, the log ends at {last}", group, applied.index)
+    assert applied.index >= first - 1, "a state that is older is not taken for the replica's"
+    term = log.term(applied.index)
+    if term != applied.term:
+        said = f"applied with term {applied.term}, the log says {term}"
+        raise Corruption(f"index {applied.index} was {said}", group, applied.index)

@@ -95,11 +95,10 @@ class Node:
         group never has to wait for an answer.
         """
         self.replicas.start_all()
-        for replica in self._running.values():
+        for replica in list(self._running.values()):
             designated = newborn_system and replica.birth.peers[0][1] == self.node_id
             if designated or replica.is_alone:
-                replica.raw.force_election()
-                self._activate(replica)
+                self._delivery.begin_election(replica)
 
     @property
     def directory_index(self) -> int:
@@ -218,8 +217,8 @@ class Node:
     def _note_flushed(self, turn: Turn, inputs: Inputs) -> None:
         """Applied state is on disk: logs may be cut, and snapshots may take the place of logs."""
         for flush in inputs.flushed:
-            self._delivery.rebuilder.met_damage(turn, flush.damaged)
             durable, installed = self._flusher.finish(flush)
+            self._delivery.rebuilder.met_damage(turn, flush.damaged)
             self._installed += installed
             self._truncations.flushed(durable, turn.now)
 
@@ -361,7 +360,11 @@ class Node:
             if self._running.get(replica.group) is not replica:
                 continue
             if entries and replica.quarantine is None:
-                replica.apply(entries, answers)
+                try:
+                    replica.apply(entries, answers)
+                except Corruption as error:
+                    self._delivery.fence(turn, replica, error)
+                    continue
                 turn.effects.figures.applied += len(entries)
                 self._flusher.note_applied(replica)
             replica.serve_reads(answers)

@@ -81,6 +81,7 @@ class Rebuilder:
         for group, error in damaged.items():
             replica = self._replicas.running.get(group)
             if replica is not None and replica.is_alone:
+                replica.take_back()
                 self._delivery.fence(turn, replica, error)
             elif replica is not None:
                 replica.lose_state(error)

@@ -77,6 +77,8 @@ class Replica:
         self.heirs_asked = 0
         """How often another replica was asked to lead, because the disk here takes no writes."""
         self.quarantine: Quarantined | None = None
+        self.taken_back = False
+        """Whether the machine's state is older than ``applied`` says."""
         self.rebuilding: Rebuilding | None = None
         """Set while the machine's state is not that of ``applied``, nor of any other point of the log."""
         self.silence: Silence | None = None
@@ -163,6 +165,7 @@ class Replica:
 
         An exception from the machine quarantines this replica's apply, and damage that it meets costs it its
         state if there are peers; it goes on voting and replicating.
+        Raises Corruption if it has met damage, and there are no peers.
         """
         new = entries
         if entries[0].index <= self.applied.index:
@@ -175,8 +178,11 @@ class Replica:
         commands = [entry.data for entry in entries if entry.data and entry.type is EntryType.NORMAL]
         try:
             results = self.machine.apply(commands) if commands else []
-        except Exception as error:  # noqa: BLE001 # whatever a machine raises harms its own group only
-            if isinstance(error, Corruption) and not self.is_alone:
+        except Exception as error:
+            if isinstance(error, Corruption) and self.is_alone:
+                self.take_back()
+                raise
+            if isinstance(error, Corruption):
                 self.lose_state(error)
                 assert self.rebuilding is not None
                 self.rebuilding.unapplied = list(entries)
@@ -190,6 +196,11 @@ class Replica:
         last = entries[-1]
         self.set_applied(last.index, last.term, self.applied.conf_state)
         return True
+
+    def take_back(self) -> None:
+        """Leave the state as the store had it at the last flush: it met damage, and nobody has another."""
+        self._state.discard(self.group)
+        self.taken_back = True
 
     def _answer_proposals(
         self, entries: Sequence[Entry], results: Sequence[object], answers: list[Answer]

@@ -11,11 +11,12 @@ from ..raft.ids import NO_REPLICA
 from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
-from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader, Quarantined
+from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader
 from .liveness import Liveness
 from .logstore.port import Birth, Doubt, GroupLog, GroupWrite, LogStore
-from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, most_promised, no_way_back
+from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, check_log_holds, most_promised, no_way_back
 from .pending import Answer
+from .remains import Remains, bring_up, is_alone, stopped_by
 from .replica import Replica
 from .resting import Resting
 from .statemachine.protocol import StateMachine, volatile
@@ -46,6 +47,8 @@ class Replicas:
         self.running: dict[int, Replica] = {}
         self.lost: dict[int, Error] = {}
         """Groups whose replica here cannot run, and why."""
+        self.remains: dict[int, Remains] = {}
+        """What can still be read of those among them that are their groups' only ones."""
         self.silent: dict[int, Silence] = {}
         """Those among the running ones whose log has lost something: they take no part."""
         self.trouble: Error | None = None
@@ -81,9 +84,8 @@ class Replicas:
             except Corruption as error:
                 self.declare_lost(birth, error)
             except RaftError as error:
-                reason = Quarantined(birth.group, self._log.group(birth.group).last_index(), str(error))
-                reason.__cause__ = error
-                self.declare_lost(birth, reason)
+                last = self._log.group(birth.group).last_index()
+                self.declare_lost(birth, stopped_by(error, birth, last))
 
     def _note_doubts(self) -> dict[int, Doubt]:
         """Note, durably, what the log may have lost: the next start does not find the damage any more."""
@@ -129,12 +131,15 @@ class Replicas:
             InvalidArgument: the machine keeps its state in another way than the one that wrote it.
         """
         log = self._log.group(birth.group)
+        reaches_back = log.first_index() - 1 <= BIRTH_POINT[0]
         lost: Corruption | None = None
         try:
             machine, applied = self._open_state(birth)
         except Corruption as error:
+            if is_alone(birth) and not reaches_back:
+                raise  # and what is left of it stays on the disk
             machine, applied = self._start_afresh(birth)
-            if log.first_index() - 1 > applied.index:
+            if not reaches_back:
                 lost = error
             else:
                 logger.warning("group %d: its state is made anew from the log: %s", birth.group, error)
@@ -143,7 +148,7 @@ class Replicas:
         if promised is not None:
             superseded = SupersededLog(log, promised)
             if not superseded.whole and not self._cut_behind_state(birth, log, applied, promised):
-                if promised == UNKNOWN or len(birth.peers) == 1:
+                if promised == UNKNOWN or is_alone(birth):
                     raise Corruption(no_way_back(promised), birth.group)
                 return self._start_silent(birth, superseded, machine)
             self._state.set_promised(birth.group, None)
@@ -154,10 +159,10 @@ class Replicas:
                 birth.group,
                 applied.index,
             )
-            if len(birth.peers) == 1:
+            if is_alone(birth):
                 raise lost
             applied = Applied(start, log.term(start), log.initial_state()[1], machine.metadata())
-        check_log_holds(birth.group, self._log, applied)
+        check_log_holds(birth.group, log, applied)
         replica = Replica(
             birth, log, machine, applied, self._state, self._config, self._seed, self.rebuilding
         )
@@ -238,11 +243,12 @@ class Replicas:
 
         Repeating an order is harmless: a replica that runs, is on its way or was removed stays so.
         """
-        removed = self._log.tombstones()
+        removed, here = self._log.tombstones(), self._log.births()
         self.births.order(
             birth
             for birth in births
             if birth.group not in self.running
+            and birth.group not in here  # at a start not all of them run yet
             and birth.group not in self.births
             and birth.group not in self.lost
             and removed.get(birth.group, 0) < birth.replica_id
@@ -260,19 +266,46 @@ class Replicas:
         """Whether a replica of this group is on its way."""
         return group in self.births
 
-    def declare_lost(self, birth: Birth, error: Error) -> None:
-        """A replica that should be here is not: what is asked of it gets ``error``."""
+    def declare_lost(self, birth: Birth, error: Error, running: Replica | None = None) -> None:
+        """A replica that should be here is not, or not any more: what is asked of it gets ``error``."""
+        if not is_alone(birth):
+            self._with_peers.add(birth.group)
+        elif isinstance(error, Corruption):
+            error = self._keep_readable(birth, error, running)
         logger.error("group %d: %s", birth.group, error)
         self.lost[birth.group] = error
-        if len(birth.peers) > 1:
-            self._with_peers.add(birth.group)
+
+    def _keep_readable(self, birth: Birth, error: Corruption, running: Replica | None) -> Corruption:
+        """Have stale reads of a group's only replica answered, up to the damage; what to tell all others."""
+        group = birth.group
+        log = self._log.group(group) if group in self._log.births() else None
+        try:
+            if running is not None and not running.taken_back:
+                found = Remains(running.machine, running.applied)
+            else:
+                found = self._reopen(birth, log)
+            if log is not None:
+                last = log.last_index() if running is None else running.raw.raft.log.committed
+                found = bring_up(group, found, log, last, self._state, lambda: self._reopen(birth, log))
+        except Error as failure:
+            return Corruption(f"{error}; nothing of it can be read: {failure}", group, error.index)
+        self.remains[group] = found
+        return found.reason(error, group)
+
+    def _reopen(self, birth: Birth, log: GroupLog | None) -> Remains:
+        """What the state store has of a replica that does not run. Raises Corruption."""
+        machine, applied = self._open_state(birth)
+        reaches_back = log is not None and log.first_index() - 1 <= applied.index
+        recorded = self._state.applied(birth.group) or self._state.checkpoint(birth.group)
+        if recorded is None and not reaches_back:
+            raise Corruption("its state is gone", birth.group)
+        return Remains(machine, applied)
 
     def fence(self, replica: Replica, error: Exception) -> list[Answer]:
         """Stop one replica for good; returns the answers to those who wait for it."""
-        reason = Quarantined(replica.group, replica.raw.raft.log.last_index(), str(error) or repr(error))
-        reason.__cause__ = error
-        self.declare_lost(replica.birth, reason)
-        return self._stop(replica, reason)
+        last = replica.raw.raft.log.last_index()
+        self.declare_lost(replica.birth, stopped_by(error, replica.birth, last), replica)
+        return self._stop(replica, self.lost[replica.group])
 
     def fail_all(self, error: Error) -> list[Answer]:
         """Nothing runs any more: the answers to everybody who waits."""
@@ -291,6 +324,19 @@ class Replicas:
             "uncommitted bytes": sum(one.raw.raft.uncommitted_size for one in replicas),
             "unstable entries": sum(len(one.raw.raft.log.unstable.entries) for one in replicas),
         }
+
+    def state_here(self, group: int) -> StateMachine:
+        """The machine that has a state of the group here, of whatever index.
+
+        Raises:
+            Error: there is none; NotLeader: others hold the group.
+        """
+        replica, remains = self.running.get(group), self.remains.get(group)
+        if replica is not None and replica.rebuilding is None and replica.quarantine is None:
+            return replica.machine
+        if remains is not None:
+            return remains.machine
+        raise self.not_leading(group)
 
     def refusal(self, group: int) -> Error:
         """Why this node cannot serve the group now."""
@@ -334,20 +380,3 @@ class Replicas:
         batch = self._log.stage([write])
         self._log.commit(batch)
         self._log.finish(batch)
-
-
-def check_log_holds(group: int, log_store: LogStore[Any], applied: Applied) -> None:
-    """Compare what the state store says is applied with the log.
-
-    Raises:
-        Corruption: the log has lost entries that were applied.
-    """
-    log = log_store.group(group)
-    first, last = log.first_index(), log.last_index()
-    if applied.index > last:
-        raise Corruption(f"state is at index {applied.index}, the log ends at {last}", group, applied.index)
-    assert applied.index >= first - 1, "a state that is older is not taken for the replica's"
-    term = log.term(applied.index)
-    if term != applied.term:
-        said = f"applied with term {applied.term}, the log says {term}"
-        raise Corruption(f"index {applied.index} was {said}", group, applied.index)

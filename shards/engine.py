@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from ..engine.config import EngineConfig
 from ..engine.errors import (
     Closed,
+    Corruption,
     DiskFull,
     Error,
     InvalidArgument,
@@ -18,6 +19,7 @@ from ..engine.errors import (
     StorageFailed,
     Unknown,
 )
+from ..engine.replica import SYSTEM_GROUP
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
 from .answers import node_line
@@ -141,13 +143,22 @@ class Engine(Database):
         await self._assembly.open(self)
         if len(self._assembly.place.members) == 1:
             try:
-                await self._keep_cluster(await self._register())
-                await self.cover(ranges, splits)
+                await self._found(ranges, splits)
             except BaseException:
                 await self.close()
                 raise
         else:
             self._registration = self._loop.create_task(self._keep_registering())
+
+    async def _found(self, ranges: int, splits: Sequence[bytes] | None) -> None:
+        """Be the whole cluster; with a damaged directory, as far as that can be read."""
+        try:
+            await self._keep_cluster(await self._register())
+            await self.cover(ranges, splits)
+        except Corruption as error:
+            if error.group != SYSTEM_GROUP or SYSTEM_GROUP not in self._assembly.node.replicas.remains:
+                raise
+            logger.error("the directory takes nothing any more: %s", error)  # noqa: TRY400 # told to whoever asks
 
     async def cover(self, ranges: int, splits: Sequence[bytes] | None) -> None:
         """Create the ranges of the first start, if there are none yet."""

@@ -77,15 +77,13 @@ def query_of(op: int, fields: list[Scalar]) -> tuple[int, Query]:
 
 
 def read_stale(node: Node, group: int, query: Query) -> Sequence[Scalar]:
-    """Ask this node's replica as it is, whoever leads.
+    """Ask this node's replica as it is, whoever leads, or what is left of it.
 
     Raises:
-        Error: there is no replica here, it is set aside, or the query's own error.
+        NotLeader: there is no state here, and others hold the group.
+        Error: there is none at all, it is set aside, or the query's own error.
     """
-    replica = node.replicas.running.get(group)
-    if replica is None or replica.quarantine is not None:
-        raise node.replicas.refusal(group)
-    value = ask(Read(group, query, None), replica.machine)
+    value = ask(Read(group, query, None), node.replicas.state_here(group))
     if isinstance(value, Error):
         raise value
     return cast("Sequence[Scalar]", value)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 from ..engine.errors import (
@@ -202,8 +203,8 @@ class Router:
     async def _read_stale(
         self, descriptor: RangeDescriptor, op: Op, asked: list[Scalar], deadline: float
     ) -> Sequence[Scalar]:
-        """Ask any replica, this node's own first."""
-        if descriptor.group in self._host.node.replicas.running:
+        """Ask any replica, this node's own first, and what is left of one that has no peer."""
+        with suppress(NotLeader):
             return read_stale(self._host.node, *query_of(op, asked))
         attempt = 0
         while True:

@@ -1,19 +1,27 @@
 """What a node says of itself."""
 
+from itertools import islice
+from typing import Final
+
 from ..engine.host import Host
 from ..engine.node import Node
 from ..engine.replica import SYSTEM_GROUP
 from ..engine.statemachine.kv import KVMachine
+from .explanation import cut_text
+
+TOLD: Final = 16
+"""So many replicas that cannot run are told of by one line."""
 
 
 def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     """One line of ``status``: replicas, leaders and lag of this node.
 
     ``ready`` counts the ranges' replicas that have applied an entry of their first leader, ``led_ready`` the
-    ranges that this node leads and that can take writes; ``lost`` the replicas that cannot run,
-    ``rebuilding`` those whose state is on its way from a peer, ``resting`` those that have nothing to do and
-    exchange nothing, the directory's perhaps among them. ``elections_postponed`` counts how often a replica
-    had to wait before it campaigned, because too many did. ``turns`` is what
+    ranges that this node leads and that can take writes; ``lost`` the replicas that cannot run, of which
+    ``damage`` names the first few, with the reason in words; ``rebuilding`` those whose state is on its way
+    from a peer, ``resting`` those that have nothing to do and exchange nothing, the directory's perhaps among
+    them. ``elections_postponed`` counts how often a replica had to wait before it campaigned, because too
+    many did. ``turns`` is what
     :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
@@ -33,6 +41,9 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "resting": sum(one.rests is not None for one in node.replicas.running.values()),
         "elections_postponed": node.elections.postponed,
         "lost": len(node.replicas.lost),
+        "damage": [
+            cut_text(f"range {group}: {error}") for group, error in islice(node.replicas.lost.items(), TOLD)
+        ],
         "rebuilding": len(node.replicas.rebuilding),
         "longest_turn_ms": round(host.turns.longest_seconds * 1000, 3),
         "turns": host.turns.summary(),

@@ -22,7 +22,8 @@ def status(
     """Show the nodes of a cluster.
 
     For each: how many ranges it leads, how many replicas it has, and how many entries the furthest behind of
-    these has yet to apply. A node that does not answer the one that is asked is not alive.
+    these has yet to apply. A node that does not answer the one that is asked is not alive. ``damage`` says
+    which replicas cannot run, and why.
     """
     check_address(node, "--node")
 
@@ -30,10 +31,19 @@ def status(
         async with connected(node, timeout, insecure=insecure) as client:
             found = await client.status()
         nodes = cast("list[dict[str, object]]", found["nodes"])
-        rows = [{column: one.get(column) for column in COLUMNS} for one in nodes]
+        rows = [{**{column: one.get(column) for column in COLUMNS}, **_damage(one)} for one in nodes]
         return {"nodes": rows, "ranges": found["ranges"]}
 
     run_command(context, lambda: run_async(work()), _show)
+
+
+def _damage(one: dict[str, object]) -> Fields:
+    """What a node says of replicas that cannot run, if there are any."""
+    match one.get("damage"):
+        case [*words] if words:
+            return {"damage": words}
+        case _:
+            return {}
 
 
 def _show(fields: Fields) -> None:
@@ -51,4 +61,8 @@ def _show(fields: Fields) -> None:
         alive = "[green]yes[/]" if one["alive"] else "[red]no[/]"
         cells = {**one, "alive": alive}
         table.add_row(*("-" if cells[column] is None else str(cells[column]) for column in COLUMNS))
-    result_console().print(table)
+    console = result_console()
+    console.print(table)
+    for one in nodes:
+        for words in cast("list[object]", one.get("damage", [])):
+            console.print(f"node {one['node']}, {words}", style="red", markup=False, highlight=False)

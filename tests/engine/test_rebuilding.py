@@ -10,6 +10,7 @@ from multiraft.engine.statemachine.commands import encode_delete, envelope
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
 from multiraft.engine.statemachine.records import PREFIX, Kind, record_key
 from multiraft.engine.transport.kinds import FrameKind
+from multiraft.shards.queries import get_query, read_stale
 
 from .harness import CONFIG, Host, Machine, Nodes, put
 from .settled import GROUP, settled
@@ -129,6 +130,17 @@ def test_a_leader_without_state_serves_nobody_and_lets_another_one_lead():
     nodes.pass_time(4)
     assert_all_equal(nodes)
     assert nodes.leader(GROUP) is not host
+
+
+def test_no_stale_read_is_answered_from_a_state_that_is_not_there():
+    """It would be told that no key exists; another replica has them all."""
+    nodes = filled()
+    host = restart(nodes, 3, {})
+    query = get_query(1, b"001")
+    with pytest.raises(NotLeader):
+        read_stale(host.node, GROUP, query)
+    nodes.pass_time(4)
+    assert read_stale(host.node, GROUP, query) == [b"x"]
 
 
 def test_two_of_three_may_lose_their_state():

@@ -18,10 +18,11 @@ class Replicas:
         store.put(b"a", b"1")
         self.machine = KVMachine(store, b"", None, 1)
         self.quarantine = quarantine
-        self.running = {5: SimpleNamespace(machine=self.machine, quarantine=quarantine)}
 
-    def refusal(self, group):
-        return self.quarantine or NotLeader(group)
+    def state_here(self, group):
+        if group != 5 or self.quarantine is not None:
+            raise self.quarantine or NotLeader(group)
+        return self.machine
 
 
 def read(replicas, group=5, query=None):
