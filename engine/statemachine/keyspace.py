@@ -29,7 +29,7 @@ class Keyspace:
     already makes no difference to a reader.
     """
 
-    __slots__ = ("_counted", "_store", "_stored_prefix", "active", "frozen", "group")
+    __slots__ = ("__weakref__", "_counted", "_store", "_stored_prefix", "active", "frozen", "group")
 
     def __init__(self, store: "OverlayStore", group: int) -> None:
         self.group = group

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
+from weakref import WeakValueDictionary
 
 from ...raft.entry import EntryId
 from ..errors import Corruption, StorageFailed
@@ -23,6 +24,7 @@ from .opening import (
     read_promised,
 )
 from .paging import Pair
+from .recent import Recent
 from .records import PREFIX, prefix_range, unseal
 from .staged import StagedData
 from .view import StateView
@@ -42,12 +44,15 @@ class OverlayStore:
         self._dead = read_dead_prefixes(medium)
         # What was only staged is noted as dead before any head counts its prefix.
         self._next_prefix = max([head.next_prefix, *(prefix + 1 for prefix in self._dead)])
-        self._spaces: dict[int, Keyspace] = {}
+        self._spaces: WeakValueDictionary[int, Keyspace] = WeakValueDictionary()
+        """Those that a machine holds, or that have layers: what a group at rest has is on the disk."""
         self._memory: dict[int, MemoryGroup] = {}
         self._changed: dict[int, Keyspace] = {}  # groups with an active layer
+        self._frozen: dict[int, Keyspace] = {}  # groups with a frozen layer: those of the flush under way
         self._flush: Flush | None = None
         self._doubt: StorageFailed | None = None  # until the file is copied
-        self._durable: dict[int, int] = {}  # applied indexes as far as they were asked for or flushed
+        self._durable = Recent()
+        """Applied indexes on the disk, of the groups that were asked for or flushed lately."""
         self._spent: deque[dict[bytes, bytes | None]] = deque()  # of tables that are on the disk
         self._promised: dict[int, EntryId | None] = {}  # to be flushed
         self._marked: dict[int, Point] = {}  # points with an install marker, as far as they are known
@@ -87,8 +92,7 @@ class OverlayStore:
 
     def set_applied(self, group: int, applied: Applied) -> None:
         """State that the group's data, as written until now, is that of this point."""
-        space = self.group(group)
-        active = space.active or self.activate(space)
+        active = self._active(group)
         active.point = Point(applied, self._carried_mark(group, applied) if self._marked else 0)
 
     def checkpoint(self, group: int) -> tuple[Applied, bytes] | None:
@@ -98,8 +102,7 @@ class OverlayStore:
 
     def set_checkpoint(self, group: int, applied: Applied, data: bytes) -> None:
         """Keep the state of a machine that is not durable, as of this point."""
-        space = self.group(group)
-        active = space.active or self.activate(space)
+        active = self._active(group)
         mark = self._carried_mark(group, applied) if self._marked else 0
         active.checkpoint = (Point(applied, mark), data)
         self.pending_bytes += len(data)
@@ -118,8 +121,9 @@ class OverlayStore:
             self._remove_mark(group)
             return
         assert term > 0, "a message has a term"
-        active = self.group(group).active
-        assert active is not None, "set the installed point first"
+        space = self._changed.get(group)
+        assert space is not None, "set the installed point first"
+        active = self._active(group)
         assert active.index() is not None, "set the installed point first"
         self._marked[group] = _set_mark(active, term)
 
@@ -143,12 +147,12 @@ class OverlayStore:
 
     def discard(self, group: int) -> None:
         """Take back everything written to the group since the last freeze, its applied record included."""
-        space = self.group(group)
-        if space.active is not None and space.active.adopts is not None:
-            self.abandon(space.active.prefix)
-        space.active = None
-        self._changed.pop(group, None)
         self._marked.pop(group, None)
+        space = self._changed.pop(group, None)
+        if space is not None and space.active is not None:
+            if space.active.adopts is not None:
+                self.abandon(space.active.prefix)
+            space.active = None
 
     def freeze(self) -> Flush | None:
         """Take everything written so far out of the way of new writes; None if there is nothing to write."""
@@ -159,7 +163,7 @@ class OverlayStore:
         groups = self._active_layers()
         for space in self._changed.values():
             space.frozen, space.active = space.active, None
-        self._changed = {}
+        self._frozen, self._changed = self._changed, {}
         promised, self._promised = self._promised, {}
         self._flush = Flush(self._sequence + 1, self._next_prefix, groups, tuple(self._dead), promised)
         return self._flush
@@ -190,7 +194,7 @@ class OverlayStore:
         buried: list[int] = []
         for group, pending in flush.groups.items():
             self._spent.append(pending.table.entries)
-            self.group(group).flushed(damaged=group in flush.damaged)
+            self._frozen[group].flushed(damaged=group in flush.damaged)
             if group in flush.damaged:
                 continue
             if pending.buries:
@@ -199,7 +203,8 @@ class OverlayStore:
             if index is not None:
                 moved[group] = index
             elif pending.wipe:
-                self._durable[group] = 0
+                self._durable.set(group, 0)
+        self._frozen = {}
         self._dead = [prefix for prefix in self._dead if prefix not in flush.reclaimed] + buried
         self._durable.update(moved)
         return moved
@@ -255,11 +260,14 @@ class OverlayStore:
         """The applied index that is on the disk (of the checkpoint if there is no record), 0 if none."""
         index = self._durable.get(group)
         if index is None:
+            if group in self._frozen:
+                return 0  # after a failure the file may show what it does not keep
             try:
-                point = read_point(self.medium, group) or read_checkpoint_point(self.medium, group)
+                point = self.durable_point(group)
             except Corruption:
                 return 0
-            index = self._durable[group] = 0 if point is None else point.applied.index
+            index = 0 if point is None else point.index
+            self._durable.set(group, index)
         return index
 
     def durable_point(self, group: int) -> Applied | None:
@@ -291,6 +299,11 @@ class OverlayStore:
         """Release the file. What was not flushed is lost."""
         self.medium.close()
 
+    def _active(self, group: int) -> Pending:
+        """The group's layer for new writes."""
+        space = self._changed.get(group) or self.group(group)
+        return space.active or self.activate(space)
+
     def activate(self, space: Keyspace) -> Pending:
         """Give the group a layer for new writes."""
         space.active = active = Pending()
@@ -308,7 +321,9 @@ class OverlayStore:
 
     def _layers(self, group: int) -> list[Pending]:
         """The group's layers in memory, newest first."""
-        space = self.group(group)
+        space = self._changed.get(group) or self._frozen.get(group)
+        if space is None:
+            return []
         return [pending for pending in (space.active, space.frozen) if pending is not None]
 
     def _point(self, group: int) -> Point | None:
