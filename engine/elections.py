@@ -72,5 +72,5 @@ class Elections:
         return replica.raw.raft.term == 0 and self._replicas.liveness.alive(replica.birth.peers[0][1])
 
     def _is_open(self, group: int) -> bool:
-        replica = self._replicas.running.get(group)
+        replica = self._replicas.running.loaded.get(group)
         return replica is not None and replica.raw.raft.lead == NO_REPLICA

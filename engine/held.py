@@ -105,6 +105,10 @@ class Held:
         promises.append((replica, messages))
         return True
 
+    def concerns(self, replica: Replica) -> bool:
+        """Whether anything of the replica is not durable yet, or waits until it is."""
+        return replica.newest_work > self._durable
+
     def next_batch(self) -> Batch | None:
         """Stage the oldest work, if the log takes it now."""
         if not self.can_stage:

@@ -338,7 +338,7 @@ class Host:
         inputs, self._inputs = self._inputs, Inputs()
         refused = [Answer(proposal.token, reason) for proposal in inputs.proposals]
         refused += [Answer(read.token, reason) for read in inputs.reads]
-        self._answer(refused + self.node.fail_all(reason))
+        self._answer(refused + self.node.replicas.fail_all(reason))
         # A turn that failed has lost its answers, and what it was about to queue.
         self._answer([Answer(ticket, _lost(ticket, reason)) for ticket in self._waiting])
 

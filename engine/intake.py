@@ -44,12 +44,13 @@ class Intake:
 
         Said again while that lasts, each time to the next one: the first may be in trouble too. A replica
         without others goes on, and so does one whose heir does not come: it can still serve reads.
+        Those that are put away are asked once somebody wants something of them.
         Returns the replicas that can no longer go on, and why.
         """
         broken: list[tuple[Replica, Exception]] = []
         trouble = self._replicas.trouble
         assert trouble is not None, "there is no trouble"
-        for replica in self._replicas.running.values():
+        for replica in self._replicas.running.loaded.values():
             if not replica.leads:
                 continue
             heir = _heir(replica)

@@ -15,6 +15,7 @@ from ..raft.ready import Ready
 from .applyroom import ApplyRoom
 from .config import EngineConfig
 from .delivery import BROKEN, Delivery
+from .dormancy import Dormancy
 from .elections import Elections
 from .errors import Corruption, Error
 from .figures import TurnFigures, no_time
@@ -25,12 +26,13 @@ from .outbox import Outbox
 from .parking import Parking
 from .pending import Answer
 from .replica import SYSTEM_GROUP, Replica
-from .replicas import MachineFactory, Replicas
+from .replicas import Replicas
 from .rest import Rest
 from .runs import Runs
 from .snapshots.exchange import Exchange
 from .staging import Staging
 from .statemachine.store import StateStore
+from .stores import MachineFactory
 from .ticker import Ticker
 from .ticks import Ticks
 from .truncations import Truncations
@@ -79,13 +81,15 @@ class Node:
         )
         self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
         self.elections = Elections(config, self.replicas, seed)
-        self._ticks = Ticks(self.replicas, self._rest, self.elections, self._delivery, self._active)
         self._intake = Intake(self.replicas, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)
         self._installed: list[Replica] = []
         self._staging = Staging(log, self._births, self._truncations, config.batches_in_flight)
         self._held = self._staging.held
+        holders = (self._held, self._truncations, self._snapshots)
+        dormancy = Dormancy(self.replicas, self._rest, holders, state, config)
+        self._ticks = Ticks(self.replicas, self._rest, self.elections, self._delivery, self._active, dormancy)
         self.stopwatch = stopwatch
 
     def start(self, *, newborn_system: bool = False) -> None:
@@ -187,10 +191,6 @@ class Node:
             return True
         return (bool(self._active) or self._room.work_is_left) and not self._held.busy
 
-    def fail_all(self, error: Error) -> list[Answer]:
-        """The node stops: everybody who waits gets an answer."""
-        return self.replicas.fail_all(error)
-
     # -- phases: what the stores have done -------------------------------------------------------
 
     def _note_durable(self, turn: Turn, inputs: Inputs) -> None:
@@ -247,7 +247,7 @@ class Node:
 
     def _note_lost_peers(self, turn: Turn, inputs: Inputs) -> None:
         for node in inputs.peers_lost:
-            self._delivery.unreachable(node, self._running)
+            self._delivery.unreachable(node, self._running.loaded)
             self._snapshots.lost(node, None, turn)
         for node, groups in inputs.frames_dropped:
             self._delivery.unreachable(node, groups)

@@ -1,7 +1,7 @@
 """What callers wait for in one group: proposals until their index is applied, reads until confirmed."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..native.entries import MAX_ENTRY_BYTES
@@ -163,9 +163,11 @@ def _dropped(proposal: _Appended) -> Answer:
 class PendingReads:
     """Reads of one replica: one ReadIndex round per turn serves all that arrived before it."""
 
-    __slots__ = ("_confirmed", "_rounds", "queued", "rounds")
+    __slots__ = ("_confirmed", "_numbers", "_rounds", "queued", "rounds")
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Iterator[int]) -> None:
+        """``numbers`` names the rounds. The replica may be made anew within its term."""
+        self._numbers = numbers
         self.queued: list[Read] = []
         self._rounds: dict[bytes, list[Read]] = {}
         self._confirmed: deque[tuple[int, list[Read]]] = deque()
@@ -179,7 +181,7 @@ class PendingReads:
     def start_round(self) -> bytes:
         """The context of a ReadIndex round for everything queued now."""
         self.rounds += 1
-        context = self.rounds.to_bytes(8, "little")
+        context = next(self._numbers).to_bytes(8, "little")
         self._rounds[context] = self.queued
         self.queued = []
         return context

@@ -1,17 +1,16 @@
 """One replica: a Raft state machine, its part of the log, its state machine and those who wait for it."""
 
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..native.entries import MAX_RUN_ENTRIES
 from ..raft.entry import Entry, EntryId, EntryType
+from ..raft.export import ReplicaState
 from ..raft.node import RawNode
 from ..raft.progress import Progress
 from ..raft.ready import Ready
 from ..raft.state import ConfState, HardState, Role, Snapshot
-from .config import EngineConfig
 from .core_config import core_config
 from .errors import Corruption, Error, NotLeader, Quarantined, SnapshotTooLarge
 from .keeping import LogKeeping
@@ -21,9 +20,10 @@ from .pending import Answer, PendingProposals, PendingReads
 from .rebuilding import Rebuilding
 from .replica_storage import ReplicaStorage
 from .runs import Runs
+from .shared import Shared
 from .statemachine.kv_snapshot import MAX_SNAPSHOT
 from .statemachine.protocol import StateMachine, stored, volatile
-from .statemachine.store import Applied, StagedData, StateStore
+from .statemachine.store import Applied, StagedData
 
 if TYPE_CHECKING:
     from .resting import Quiet, Rests
@@ -54,11 +54,10 @@ class Replica:
         log: GroupLog,
         machine: StateMachine,
         applied: Applied,
-        state: StateStore,
-        config: EngineConfig,
-        seed: random.Random,
-        rebuilding: "dict[int, Replica]",
+        shared: Shared,
+        core: ReplicaState | None = None,
     ) -> None:
+        """``core``: what its core knows if it goes on, and does not start."""
         self.birth = birth
         self.group = birth.group
         self.replica_id = birth.replica_id
@@ -67,7 +66,7 @@ class Replica:
         self.machine = machine
         self.applied = applied
         self.proposals = PendingProposals()
-        self.reads = PendingReads()
+        self.reads = PendingReads(shared.read_rounds)
         self.newest_work = 0
         """Number of the last work for the log (:class:`~.held.Work`) that holds something of this replica."""
         self.arrived: Arrived | None = None
@@ -95,8 +94,9 @@ class Replica:
         """Election timeouts for which a newborn still waits for whoever is to call the first election."""
         self.quiet: Quiet | None = None
         """Set while this replica leads and its beats are all that happens."""
-        self._all_rebuilding = rebuilding
-        self._state = state
+        self._all_rebuilding = shared.rebuilding
+        self._state = state = shared.state
+        config = shared.config
         self._storage = ReplicaStorage(log, applied, self._state_to_send)
         self._hard_state: HardState | None = None
         self.keeping = LogKeeping(birth.group, birth.replica_id, log, state, config)
@@ -104,7 +104,7 @@ class Replica:
         """Why the machine, which lives in memory, has no checkpoint that the log could be cut behind."""
         self._checkpoint_bytes = 0
         self._checkpoint_asked = False
-        self.raw = RawNode(core_config(birth, self._storage, applied, config, seed))
+        self.raw = RawNode(core_config(birth, self._storage, applied, config, shared.seed), core)
 
     @property
     def leads(self) -> bool:

@@ -2,34 +2,34 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
 
+from ..native.grouptable import DormantRow, GroupTable
+from ..native.restdigest import RestPoint
+from ..raft.dormancy import state_of
 from ..raft.entry import EntryId
 from ..raft.errors import RaftError
 from ..raft.ids import NO_REPLICA
-from ..raft.state import HardState
 from .births import Births
 from .config import EngineConfig
-from .errors import Corruption, DiskFull, Error, InvalidArgument, NotLeader
+from .errors import Corruption, DiskFull, Error, NotLeader
 from .liveness import Liveness
-from .logstore.port import Birth, Doubt, GroupLog, GroupWrite, LogStore
-from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, check_log_holds, most_promised, no_way_back
+from .logstore.port import Birth, GroupLog, LogStore
+from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, check_log_holds, no_way_back
 from .pending import Answer
 from .remains import Remains, bring_up, is_alone, stopped_by
 from .replica import Replica
-from .resting import Resting
-from .statemachine.protocol import StateMachine, volatile
+from .resting import Resting, full_rest
+from .roster import Roster, numbers_of
+from .shared import Shared
+from .statemachine.protocol import StateMachine
 from .statemachine.store import Applied, StateStore
+from .stores import BIRTH_POINT, MachineFactory, Stores
 from .timers import Timers
 
 logger = logging.getLogger("multiraft.node")
-
-MachineFactory = Callable[[Birth, bytes | None], StateMachine]
-"""Makes a replica's state machine from its birth and, after a restart, its applied metadata."""
-
-BIRTH_POINT: Final = (1, 1)
-"""Index and term of the snapshot point at which every group is born."""
 
 
 class Replicas:
@@ -44,7 +44,8 @@ class Replicas:
         machines: MachineFactory,
         seed: random.Random,
     ) -> None:
-        self.running: dict[int, Replica] = {}
+        table = GroupTable()
+        self.running = Roster(table, self._take_up)
         self.lost: dict[int, Error] = {}
         """Groups whose replica here cannot run, and why."""
         self.remains: dict[int, Remains] = {}
@@ -58,67 +59,35 @@ class Replicas:
         self.rebuilding: dict[int, Replica] = {}
         """Those among the running ones whose state is lost."""
         self.births = Births()
-        self.timers = Timers()
+        self.timers = Timers(table)
         self.resting = Resting(self.timers)
         self.liveness = Liveness(config.election_ticks)
         self.neighbours: set[int] = set()
         """The nodes that hold replicas of the same groups."""
         self._node_id = node_id
-        self._config = config
         self._log = log
         self._state = state
-        self._machines = machines
-        self._seed = seed
-        self._doubts: dict[int, Doubt] = {}
-        """Found as the log was opened."""
+        self.stores = Stores(log, state, machines)
+        self._shared = Shared(state, config, seed, self.rebuilding, count(1))
 
     def start_all(self) -> None:
         """Bring back every replica that the log store knows; one that is damaged is declared lost.
 
         Raises `DiskFull`, `StorageFailed` if the log is damaged and that cannot be noted.
         """
-        self._doubts = self._note_doubts()
+        self.stores.note_doubts()
         for birth in self._log.births().values():
-            try:
-                self.start(birth)
-            except Corruption as error:
-                self.declare_lost(birth, error)
-            except RaftError as error:
-                last = self._log.group(birth.group).last_index()
-                self.declare_lost(birth, stopped_by(error, birth, last))
+            self._start_or_lose(birth)
 
-    def _note_doubts(self) -> dict[int, Doubt]:
-        """Note, durably, what the log may have lost: the next start does not find the damage any more."""
-        if not self._log.has_gaps:
-            return {}
-        doubts = {doubt.group: doubt for doubt in self._log.doubts}
-        for doubt in doubts.values():
-            logger.error("group %d: %s", doubt.group, doubt.reason)
-            self._state.set_promised(doubt.group, most_promised(self._state, doubt))
-        flush = self._state.freeze()
-        if flush is not None:
-            self._state.write(flush)
-            self._state.flushed(flush)
-        self._log.doubts_noted()
-        return doubts
-
-    def _cut_behind_state(self, birth: Birth, log: GroupLog, applied: Applied, promised: EntryId) -> bool:
-        """Nothing is lost of a log that is in doubt below where the state on the disk is: cut it there."""
-        doubt = self._doubts.get(birth.group)
-        if (
-            doubt is None
-            or doubt.promised != promised
-            or not doubt.whole_from <= applied.index <= promised.index
-        ):
-            return False
-        if log.term(applied.index) != applied.term:
-            return False
-        logger.warning("group %d: its log is cut behind its state, which has what is lost", birth.group)
-        write = GroupWrite(birth.group, birth.replica_id, truncate=(applied.index, applied.term))
-        batch = self._log.stage([write])
-        self._log.commit(batch)
-        self._log.finish(batch)
-        return True
+    def _start_or_lose(self, birth: Birth) -> Replica | None:
+        try:
+            return self.start(birth)
+        except Corruption as error:
+            self.declare_lost(birth, error)
+        except RaftError as error:
+            last = self._log.group(birth.group).last_index()
+            self.declare_lost(birth, stopped_by(error, birth, last))
+        return None
 
     def start(self, birth: Birth) -> Replica:
         """Start one replica from what is durable.
@@ -134,20 +103,20 @@ class Replicas:
         reaches_back = log.first_index() - 1 <= BIRTH_POINT[0]
         lost: Corruption | None = None
         try:
-            machine, applied = self._open_state(birth)
+            machine, applied = self.stores.open_state(birth)
         except Corruption as error:
             if is_alone(birth) and not reaches_back:
                 raise  # and what is left of it stays on the disk
-            machine, applied = self._start_afresh(birth)
+            machine, applied = self.stores.start_afresh(birth)
             if not reaches_back:
                 lost = error
             else:
                 logger.warning("group %d: its state is made anew from the log: %s", birth.group, error)
-        self._finish_install(birth, applied)
+        self.stores.finish_install(birth, applied)
         promised = self._state.promised(birth.group)
         if promised is not None:
             superseded = SupersededLog(log, promised)
-            if not superseded.whole and not self._cut_behind_state(birth, log, applied, promised):
+            if not superseded.whole and not self.stores.cut_behind_state(birth, log, applied, promised):
                 if promised == UNKNOWN or is_alone(birth):
                     raise Corruption(no_way_back(promised), birth.group)
                 return self._start_silent(birth, superseded, machine)
@@ -163,9 +132,7 @@ class Replicas:
                 raise lost
             applied = Applied(start, log.term(start), log.initial_state()[1], machine.metadata())
         check_log_holds(birth.group, log, applied)
-        replica = Replica(
-            birth, log, machine, applied, self._state, self._config, self._seed, self.rebuilding
-        )
+        replica = Replica(birth, log, machine, applied, self._shared)
         if lost is not None:
             replica.lose_state(lost)
         return self._run(replica)
@@ -173,14 +140,42 @@ class Replicas:
     def _start_silent(self, birth: Birth, log: SupersededLog, machine: StateMachine) -> Replica:
         """A replica that takes no part: it counts as one that knows nothing, and keeps its term and vote."""
         nothing = Applied(0, 0, NOBODY, machine.metadata())
-        replica = Replica(
-            birth, log, machine, nothing, self._state, self._config, self._seed, self.rebuilding
-        )
+        replica = Replica(birth, log, machine, nothing, self._shared)
         replica.silence = self.silent[birth.group] = Silence(log)
         return self._run(replica)
 
+    def _take_up(self, group: int, row: DormantRow) -> Replica | None:
+        """Make the object of a replica that was put away; it rests on.
+
+        If the stores do not have what it left there, it starts again as after a crash, and wakes.
+        """
+        birth = self._log.births()[group]
+        rests = full_rest(birth, RestPoint(row.term, row.index), row.lead)
+        replica = self._go_on(birth, row)
+        if replica is None:
+            self.resting.strike(group, rests)
+            self.timers.remove(group)
+            return self._start_or_lose(birth)
+        self.running.add(replica)
+        self.timers.take_up(replica)
+        self.resting.take_up(replica, rests)
+        return replica
+
+    def _go_on(self, birth: Birth, row: DormantRow) -> Replica | None:
+        try:
+            machine, applied = self.stores.open_state(birth)
+        except Corruption:
+            return None
+        log = self._log.group(birth.group)
+        if not applied.index == log.last_index() == row.index:
+            return None
+        core = state_of(numbers_of(row), birth.replica_id, applied.conf_state)
+        replica = Replica(birth, log, machine, applied, self._shared, core)
+        replica.commands_applied = row.commands
+        return replica
+
     def _run(self, replica: Replica) -> Replica:
-        self.running[replica.group] = replica
+        self.running.add(replica)
         self.timers.add(replica)
         self.neighbours.update(replica.replica_of_node.keys() - {self._node_id})
         return replica
@@ -209,34 +204,13 @@ class Replicas:
             self._state.set_promised(replica.group, None)
 
     def _stop(self, replica: Replica, reason: Error) -> list[Answer]:
-        del self.running[replica.group]
+        self.running.remove(replica)
         replica.drop_arrived()
         self.resting.end(replica)
-        self.timers.remove(replica)
+        self.timers.remove(replica.group)
         self.rebuilding.pop(replica.group, None)
         self.silent.pop(replica.group, None)
         return replica.proposals.fail_all(reason) + replica.reads.fail_all(reason)
-
-    def _open_state(self, birth: Birth) -> tuple[StateMachine, Applied]:
-        """The machine as the state store has it. Raises as `start`."""
-        group = birth.group
-        recorded, kept = self._state.applied(group), self._state.checkpoint(group)
-        applied = recorded or (kept[0] if kept else None)
-        machine = self._machines(birth, applied.metadata if applied else None)
-        if (kept if machine.durable else recorded) is not None:
-            was, now = ("memory", "lmdb") if machine.durable else ("lmdb", "memory")
-            raise InvalidArgument(
-                f"group {group} was written with state_machine={was!r} and cannot be opened with {now!r}"
-            )
-        if kept is not None and (memory := volatile(machine)) is not None:
-            memory.restore(kept[1])
-        return machine, applied or Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
-
-    def _start_afresh(self, birth: Birth) -> tuple[StateMachine, Applied]:
-        """A machine as it was born; what the store has of the group goes with the next flush."""
-        self._state.remove(birth.group)
-        machine = self._machines(birth, None)
-        return machine, Applied(*BIRTH_POINT, birth.conf_state, machine.metadata())
 
     def create(self, births: Iterable[Birth]) -> None:
         """Order replicas: the directory's machine calls this as it applies a creation.
@@ -294,7 +268,7 @@ class Replicas:
 
     def _reopen(self, birth: Birth, log: GroupLog | None) -> Remains:
         """What the state store has of a replica that does not run. Raises Corruption."""
-        machine, applied = self._open_state(birth)
+        machine, applied = self.stores.open_state(birth)
         reaches_back = log is not None and log.first_index() - 1 <= applied.index
         recorded = self._state.applied(birth.group) or self._state.checkpoint(birth.group)
         if recorded is None and not reaches_back:
@@ -308,16 +282,16 @@ class Replicas:
         return self._stop(replica, self.lost[replica.group])
 
     def fail_all(self, error: Error) -> list[Answer]:
-        """Nothing runs any more: the answers to everybody who waits."""
+        """The node stops: the answers to everybody who waits."""
         answers: list[Answer] = []
-        for replica in self.running.values():
+        for replica in self.running.loaded.values():
             answers += replica.proposals.fail_all(error)
             answers += replica.reads.fail_all(error)
         return answers
 
     def backlog(self) -> dict[str, int]:
-        """What all running replicas together keep for work under way, by what it is."""
-        replicas = self.running.values()
+        """What all running replicas together keep for work under way, by what it is; who rests has none."""
+        replicas = self.running.loaded.values()
         return {
             "reads": sum(len(one.reads) + len(one.raw.raft.reads) for one in replicas),
             "proposals": sum(len(one.proposals) for one in replicas),
@@ -337,6 +311,14 @@ class Replicas:
         if remains is not None:
             return remains.machine
         raise self.not_leading(group)
+
+    def leader_node(self, group: int) -> int | None:
+        """The node that leads the group as far as the replica here knows; None without one."""
+        replica = self.running.loaded.get(group)
+        if replica is not None:
+            return replica.leader_node
+        row = self.running.look(group)
+        return None if row is None else dict(self._log.births()[group].peers).get(row.lead)
 
     def refusal(self, group: int) -> Error:
         """Why this node cannot serve the group now."""
@@ -359,24 +341,3 @@ class Replicas:
         """What to tell who asks a leader that is about to be none, None if it is not."""
         heir = replica.raw.raft.lead_transferee
         return None if heir == NO_REPLICA else NotLeader(replica.group, replica.nodes.get(heir))
-
-    def _finish_install(self, birth: Birth, applied: Applied) -> None:
-        """Finish the installation of a snapshot that a crash cut off between state and log.
-
-        The state store's transaction was the commit point; the log is reset to it unless it stands there
-        already, in which case everything appended since counts.
-        """
-        term = self._state.install_marker(birth.group)
-        if term is None:
-            return
-        log = self._log.group(birth.group)
-        if log.first_index() - 1 >= applied.index:
-            return
-        old, _ = log.initial_state()
-        vote = old.vote if old.term >= term else 0
-        write = GroupWrite(group=birth.group, replica_id=birth.replica_id)
-        write.hard_state = HardState(max(old.term, term), vote, applied.index)
-        write.snapshot_point = (applied.index, applied.term, applied.conf_state)
-        batch = self._log.stage([write])
-        self._log.commit(batch)
-        self._log.finish(batch)

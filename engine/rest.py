@@ -66,7 +66,7 @@ class Rest:
         members = core.idle_members(raft)
         done = (raft.log.last_index(), replica.reads.rounds)
         quiet = replica.quiet
-        if members is None or not self._idle(replica):
+        if members is None or not self.idle(replica):
             replica.quiet = None
             return False
         if quiet is None or quiet.since != done:
@@ -102,7 +102,8 @@ class Rest:
             if node in present or (node != self._node_id and not self._liveness.alive(node))
         )
 
-    def _idle(self, replica: Replica) -> bool:
+    def idle(self, replica: Replica) -> bool:
+        """Whether nothing is to be done for a replica, nor is under way."""
         return (
             replica.group not in self._active
             and replica.installing is None
@@ -181,7 +182,7 @@ class Rest:
                 return
             self._wake(replica, node)
         self._replicas.timers.touch(replica)
-        if core.may_rest(replica.raw.raft, leader, *point) and self._idle(replica):
+        if core.may_rest(replica.raw.raft, leader, *point) and self.idle(replica):
             self._resting.begin(replica, Rests(point, leads=False, nodes=(node,)))
 
     def _compare(self, turn: Turn, node: int, count: int, total: int) -> None:

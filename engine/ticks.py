@@ -1,6 +1,7 @@
 """What a tick does to the replicas of a node: those that it concerns get it, go to rest, or have to wait."""
 
 from .delivery import BROKEN, Delivery
+from .dormancy import Dormancy
 from .elections import Elections
 from .replica import Replica
 from .replicas import Replicas
@@ -18,12 +19,14 @@ class Ticks:
         elections: Elections,
         delivery: Delivery,
         active: dict[int, Replica],
+        dormancy: Dormancy,
     ) -> None:
         self._elections = elections
         self._replicas = replicas
         self._rest = rest
         self._delivery = delivery
         self._active = active
+        self._dormancy = dormancy
 
     def give_one(self, turn: Turn, *, late: bool) -> None:
         """One more tick has passed; ``late``: more than one of them at once."""
@@ -41,3 +44,4 @@ class Ticks:
             except BROKEN as error:
                 self._delivery.fence(turn, replica, error)
         self._rest.tick()
+        self._dormancy.tick()

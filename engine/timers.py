@@ -14,10 +14,10 @@ class Timers:
     the ticks before it in one go: at the latest when it is due, and before anything else happens to it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table: GroupTable) -> None:
         self.ticks = 0
         """How many ticks there were."""
-        self._table = GroupTable()
+        self._table = table
         self._touched: dict[int, Replica] = {}
         """What may have another due tick than the table says."""
 
@@ -27,10 +27,17 @@ class Timers:
         replica.ticked = self.ticks
         self._touched[replica.group] = replica
 
-    def remove(self, replica: Replica) -> None:
-        """The replica gets no more ticks."""
-        self._table.remove(replica.group)
-        self._touched.pop(replica.group, None)
+    def remove(self, group: int) -> None:
+        """The group's replica gets no more ticks."""
+        self._table.remove(group)
+        self._touched.pop(group, None)
+
+    def take_up(self, replica: Replica) -> None:
+        """A replica that was put away has an object again, and rests on."""
+        found = self._table.look(replica.group)
+        assert found is not None, f"group {replica.group} is not put away"
+        replica.place, _ = found
+        self._table.take_up(replica.place)
 
     def touch(self, replica: Replica) -> None:
         """Give a replica the ticks that have passed. Call it before whatever may set its clocks."""

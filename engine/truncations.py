@@ -38,6 +38,10 @@ class Truncations:
         """How many wait."""
         return len(self._waiting)
 
+    def concerns(self, replica: Replica) -> bool:
+        """Whether a cut of its log waits, or a snapshot that it must not begin yet."""
+        return replica.group in self._paused or any(one is replica for _, one in self._waiting)
+
     def take(self) -> list[Cut]:
         """Those that go into a batch now."""
         waiting, self._waiting = self._waiting, []
@@ -108,7 +112,11 @@ class Truncations:
         wanting = []
         for group in self._log.holders(_BATCHES):
             replica = self._running.get(group)
-            if replica is None or not replica.log_may_be_cut or not replica.keeping.is_long_and_old(now):
+            if replica is None or not replica.log_may_be_cut:
+                continue
+            if self._ages is not None:  # one that was put away has forgotten how old its log is
+                replica.keeping.rested_since(self._ages.get(group, now))
+            if not replica.keeping.is_long_and_old(now):
                 continue
             self._add(replica, replica.keeping.compaction(replica.passed, replica.followers, now))
             if replica.needs_checkpoint:

@@ -1,6 +1,7 @@
 """The group table: a row for each replica of a node, so that time costs only those that it concerns."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from ._native import ffi, lib
 from .errors import index_refusal, refusal
@@ -11,13 +12,26 @@ NEVER: Final = lib.MR_NEVER
 _CHUNK: Final = 4096
 """Groups that one call hands out at most."""
 
+
+class DormantRow(NamedTuple):
+    """What a row says of a replica that is put away: ``struct mr_dormant``."""
+
+    term: int
+    vote: int
+    lead: int
+    index: int  # type: ignore[assignment]  # a field hides tuple.index, as meant
+    commands: int
+    timeout: int
+    leads: bool
+
+
 _due_at = lib.mr_groups_due_at
 
 
 class GroupTable:
     """Rows by place, a number that a group keeps as long as it has a row; groups are numbered from 1."""
 
-    __slots__ = ("_groups", "_place", "_table")
+    __slots__ = ("_dormant", "_groups", "_place", "_table")
 
     def __init__(self) -> None:
         table = lib.mr_groups_new()
@@ -26,6 +40,7 @@ class GroupTable:
         self._table = ffi.gc(table, lib.mr_groups_free)
         self._place = ffi.new("uint32_t *")
         self._groups = new_uncleared("uint64_t[]", _CHUNK)
+        self._dormant = ffi.new("struct mr_dormant *")
 
     def __len__(self) -> int:
         return lib.mr_groups_count(self._table)
@@ -55,11 +70,56 @@ class GroupTable:
 
     def due(self, tick: int) -> list[int]:
         """The groups whose tick is this one or has passed, in the order of their places."""
-        table, place, groups = self._table, self._place, self._groups
+        return self._all(lambda *room: lib.mr_groups_due(self._table, tick, *room))
+
+    # -- replicas without an object --------------------------------------------------------------
+
+    @property
+    def dormant(self) -> int:
+        """Rows whose replica is put away."""
+        return lib.mr_groups_dormant(self._table)
+
+    def put_away(self, place: int, row: DormantRow) -> None:
+        """The row at this place holds a replica from now on, of a term that is not 0; it never comes due."""
+        dormant = self._dormant
+        dormant.term, dormant.vote, dormant.lead, dormant.index, dormant.commands = row[:5]
+        dormant.timeout, dormant.leads = row.timeout, row.leads
+        status = lib.mr_groups_put_away(self._table, place, dormant)
+        if status:
+            raise refusal(status, f"the row at {place}")
+
+    def look(self, group: int) -> tuple[int, DormantRow] | None:
+        """Place and row of a replica that is put away, None if this one is not."""
+        dormant = self._dormant
+        if lib.mr_groups_look(self._table, group, self._place, dormant):
+            return None
+        return self._place[0], DormantRow(
+            dormant.term,
+            dormant.vote,
+            dormant.lead,
+            dormant.index,
+            dormant.commands,
+            dormant.timeout,
+            bool(dormant.leads),
+        )
+
+    def take_up(self, place: int) -> None:
+        """The row at this place holds a replica no more."""
+        status = lib.mr_groups_take_up(self._table, place)
+        if status:
+            raise refusal(status, f"the row at {place}")
+
+    def list_dormant(self) -> list[int]:
+        """The groups whose replicas are put away, in the order of their places."""
+        return self._all(lambda *room: lib.mr_groups_list_dormant(self._table, *room))
+
+    def _all(self, some: Callable[..., int]) -> list[int]:
+        """What ``some`` hands out piece by piece into (place, groups, room)."""
+        place, groups = self._place, self._groups
         place[0] = 0
-        due: list[int] = []
+        found: list[int] = []
         while True:
-            found = lib.mr_groups_due(table, tick, place, groups, _CHUNK)
-            due += ffi.unpack(groups, found)
-            if found < _CHUNK:
-                return due
+            count = some(place, groups, _CHUNK)
+            found += ffi.unpack(groups, count)
+            if count < _CHUNK:
+                return found

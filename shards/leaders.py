@@ -115,8 +115,7 @@ class Leaders:
         return fields
 
     def _likely(self, group: int, members: Members, attempt: int) -> int:
-        replica = self._node.replicas.running.get(group)
-        known = None if replica is None else replica.leader_node
+        known = self._node.replicas.leader_node(group)
         if known is None:
             known = self._hints.get(group)
         if known is None:

@@ -199,13 +199,12 @@ class Link:
 def _births(engines: Iterable[Engine]) -> dict[int, Birth]:
     """The ranges that have a replica on one of the nodes, by group."""
     return {
-        group: replica.birth
+        group: birth
         for engine in engines
-        for group, replica in engine.assembly.node.replicas.running.items()
+        for group, birth in engine.assembly.node.log.births().items()
         if group != SYSTEM_GROUP
     }
 
 
 def _leads(host: Host, group: int) -> bool:
-    replica = host.node.replicas.running.get(group)
-    return replica is not None and replica.leads
+    return host.node.replicas.running.leads(group)

@@ -72,8 +72,7 @@ class Router:
         descriptor = self.directory.lookup(low)
         if descriptor is None or (descriptor.end is not None and high >= descriptor.end):
             return None
-        replica = self._host.node.replicas.running.get(descriptor.group)
-        if replica is None or not replica.leads:
+        if not self._host.node.replicas.running.leads(descriptor.group):
             return None
         self._sequence += 1
         command = envelope(self._session, self._sequence, descriptor.epoch, body)

@@ -25,7 +25,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
-    ranges = [one for group, one in node.replicas.running.items() if group != SYSTEM_GROUP]
+    replicas = list(node.replicas.running.glances())
+    ranges = [one for one in replicas if one.group != SYSTEM_GROUP]
     led = [one for one in ranges if one.leads]
     return {
         "node": node.node_id,
@@ -33,12 +34,12 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "alive": True,
         "leaders": len(led),
         "replicas": len(ranges),
-        "applied_lag": max((one.apply_lag for one in ranges), default=0),
-        "ready": sum(one.applied.index > 1 for one in ranges),
-        "led_ready": sum(one.applied.index > 1 for one in led),
-        "applied": sum(one.applied.index - 1 for one in ranges),
-        "max_term": max((one.raw.raft.term for one in ranges), default=0),
-        "resting": sum(one.rests is not None for one in node.replicas.running.values()),
+        "applied_lag": max((one.lag for one in ranges), default=0),
+        "ready": sum(one.applied > 1 for one in ranges),
+        "led_ready": sum(one.applied > 1 for one in led),
+        "applied": sum(one.applied - 1 for one in ranges),
+        "max_term": max((one.term for one in ranges), default=0),
+        "resting": sum(one.rests for one in replicas),
         "elections_postponed": node.elections.postponed,
         "lost": len(node.replicas.lost),
         "damage": [
@@ -55,8 +56,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
 
 def led_ranges(node: Node) -> list[bytes]:
     """The first keys of the ranges that this node leads."""
-    running = node.replicas.running.items()
-    return sorted(one.birth.start for group, one in running if one.leads and group != SYSTEM_GROUP)
+    births, replicas = node.log.births(), node.replicas.running.glances()
+    return sorted(births[one.group].start for one in replicas if one.leads and one.group != SYSTEM_GROUP)
 
 
 def digests(node: Node) -> dict[str, list[int]]:

@@ -39,6 +39,10 @@ class Exchange:
             "snapshots received": self._receiving.under_way,
         }
 
+    def concerns(self, replica: Replica) -> bool:
+        """Whether a snapshot is on its way to or from this replica."""
+        return self._sending.concerns(replica) or self._receiving.concerns(replica)
+
     def want(self, replica: Replica, message: Message, node: int, turn: Turn) -> None:
         """The core of a leader wants a snapshot to reach a replica of another node."""
         self._sending.want(replica, message, node, turn)

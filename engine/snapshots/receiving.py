@@ -97,6 +97,10 @@ class Receiving:
         """Snapshots offered, and neither handed over nor given up."""
         return len(self._waiting) + len(self._active)
 
+    def concerns(self, replica: Replica) -> bool:
+        """Whether a snapshot for this replica was offered, or comes."""
+        return any(one.replica is replica for one in (*self._waiting.values(), *self._active.values()))
+
     # -- what comes in ---------------------------------------------------------------------------
 
     def take(self, event: StreamEvent, turn: Turn) -> None:

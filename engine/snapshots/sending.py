@@ -106,6 +106,12 @@ class Sending:
         """Snapshots asked for and not acknowledged or given up yet."""
         return len(self._waiting) + len(self._active) + len(self._delivered)
 
+    def concerns(self, replica: Replica) -> bool:
+        """Whether anything is kept for a snapshot of this replica."""
+        delivered = [one for one, _ in self._delivered.values()]
+        kept = (*self._waiting.values(), *self._active.values(), *delivered)
+        return any(one.replica is replica for one in kept)
+
     def want(self, replica: Replica, message: Message, node: int, turn: Turn) -> None:
         """The core of ``replica`` wants a snapshot to reach the replica that ``message`` names."""
         self._add(Outgoing(replica, message, node, asked=False), turn)

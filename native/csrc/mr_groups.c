@@ -9,6 +9,8 @@ struct mr_groups {
     struct mr_map places;
     MR_ARRAY(uint64_t) due;
     MR_ARRAY(uint64_t) group;
+    MR_ARRAY(struct mr_dormant) dormant; /* term 0: the row is not put away */
+    uint64_t put_away;
     MR_ARRAY(uint32_t) freed; /* places, the latest last; room for all rows, so that freeing cannot fail */
 };
 
@@ -21,6 +23,7 @@ void mr_groups_free(struct mr_groups *table) {
         mr_map_clear(&table->places);
         mr_array_free(&table->due);
         mr_array_free(&table->group);
+        mr_array_free(&table->dormant);
         mr_array_free(&table->freed);
         free(table);
     }
@@ -34,6 +37,9 @@ static int reserve_row(struct mr_groups *table) {
     int status = mr_array_reserve(&table->due, 1);
     if (status == MR_OK) {
         status = mr_array_reserve(&table->group, 1);
+    }
+    if (status == MR_OK) {
+        status = mr_array_reserve(&table->dormant, 1);
     }
     if (status == MR_OK) {
         status = mr_array_reserve(&table->freed, (uint64_t)table->due.count + 1);
@@ -58,9 +64,11 @@ int mr_groups_add(struct mr_groups *table, uint64_t group, uint32_t *place) {
     } else {
         *place = table->due.count++;
         table->group.count++;
+        table->dormant.count++;
         table->due.items[*place] = MR_NEVER;
     }
     table->group.items[*place] = group;
+    table->dormant.items[*place].term = 0;
     mr_map_put(&table->places, group, *place);
     return MR_OK;
 }
@@ -71,6 +79,10 @@ int mr_groups_remove(struct mr_groups *table, uint64_t group) {
         return MR_ABSENT;
     }
     mr_map_remove(&table->places, group);
+    if (table->dormant.items[place].term != 0) {
+        table->dormant.items[place].term = 0;
+        table->put_away--;
+    }
     table->group.items[place] = 0;
     table->due.items[place] = MR_NEVER;
     table->freed.items[table->freed.count++] = place;
@@ -79,8 +91,53 @@ int mr_groups_remove(struct mr_groups *table, uint64_t group) {
 
 int mr_groups_due_at(struct mr_groups *table, uint32_t place, uint64_t tick) {
     MR_ASSERT(place < table->due.count && table->group.items[place] != 0);
+    MR_ASSERT(table->dormant.items[place].term == 0);
     table->due.items[place] = tick;
     return MR_OK;
+}
+
+int mr_groups_put_away(struct mr_groups *table, uint32_t place, const struct mr_dormant *dormant) {
+    MR_ASSERT(place < table->due.count && table->group.items[place] != 0);
+    MR_ASSERT(table->dormant.items[place].term == 0 && dormant->term != 0);
+    table->due.items[place] = MR_NEVER;
+    table->dormant.items[place] = *dormant;
+    table->put_away++;
+    return MR_OK;
+}
+
+int mr_groups_look(const struct mr_groups *table, uint64_t group, uint32_t *place,
+                   struct mr_dormant *dormant) {
+    uint32_t found = mr_map_get(&table->places, group);
+    if (found == MR_NOWHERE || table->dormant.items[found].term == 0) {
+        return MR_ABSENT;
+    }
+    *place = found;
+    *dormant = table->dormant.items[found];
+    return MR_OK;
+}
+
+int mr_groups_take_up(struct mr_groups *table, uint32_t place) {
+    MR_ASSERT(place < table->due.count && table->dormant.items[place].term != 0);
+    table->dormant.items[place].term = 0;
+    table->put_away--;
+    return MR_OK;
+}
+
+uint64_t mr_groups_dormant(const struct mr_groups *table) {
+    return table->put_away;
+}
+
+uint64_t mr_groups_list_dormant(const struct mr_groups *table, uint32_t *place, uint64_t *groups,
+                                uint64_t room) {
+    uint64_t found = 0;
+    uint32_t at = *place;
+    for (; at < table->due.count && found < room; at++) {
+        if (table->dormant.items[at].term != 0) {
+            groups[found++] = table->group.items[at];
+        }
+    }
+    *place = at;
+    return found;
 }
 
 uint64_t mr_groups_due(const struct mr_groups *table, uint64_t tick, uint32_t *place, uint64_t *groups,

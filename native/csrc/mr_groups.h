@@ -28,8 +28,36 @@ int mr_groups_add(struct mr_groups *table, uint64_t group, uint32_t *place);
 /* Takes a row back. Errors: MR_ABSENT. */
 int mr_groups_remove(struct mr_groups *table, uint64_t group);
 
-/* The row comes due at `tick`. Errors: MR_BUG if the place is free. */
+/* The row comes due at `tick`. Errors: MR_BUG if the place is free, or its replica put away. */
 int mr_groups_due_at(struct mr_groups *table, uint32_t place, uint64_t tick);
+
+/* What a replica is that rests and has no object: its row says all of it. */
+struct mr_dormant {
+    uint64_t term;
+    uint64_t vote;
+    uint64_t lead;
+    uint64_t index;    /* the end of its log */
+    uint64_t commands; /* applied since the node started */
+    uint32_t timeout;  /* in ticks */
+    uint32_t leads;    /* 0 or 1 */
+};
+
+/* Puts the replica of the row away: it never comes due. Errors: MR_BUG if the place is free, or put away. */
+int mr_groups_put_away(struct mr_groups *table, uint32_t place, const struct mr_dormant *dormant);
+
+/* Looks at a group's row. Errors: MR_ABSENT if there is none, or it is not put away. */
+int mr_groups_look(const struct mr_groups *table, uint64_t group, uint32_t *place,
+                   struct mr_dormant *dormant);
+
+/* The row at this place is put away no more. Errors: MR_BUG if it is free, or not put away. */
+int mr_groups_take_up(struct mr_groups *table, uint32_t place);
+
+/* Rows that are put away. */
+uint64_t mr_groups_dormant(const struct mr_groups *table);
+
+/* The groups that are put away, as mr_groups_due hands out those that are due. */
+uint64_t mr_groups_list_dormant(const struct mr_groups *table, uint32_t *place, uint64_t *groups,
+                                uint64_t room);
 
 /* The groups whose tick has come, in the order of their places: at most `room` of them into `groups`, from
  * the row at *place on, which moves behind the last one looked at. Returns how many; less than `room`: there

@@ -116,7 +116,7 @@ def test_everybody_is_answered_when_the_node_stops(nodes: Nodes):
     nodes[1].read(GROUP, b"a")
     nodes[1].turn()
     stop = NotLeader(GROUP)
-    values = {answer.token.name: answer.value for answer in nodes[1].node.fail_all(stop)}
+    values = {answer.token.name: answer.value for answer in nodes[1].node.replicas.fail_all(stop)}
     assert isinstance(values["proposal"], OutcomeUnknown)
     assert values["read"] is stop
 

@@ -4,6 +4,7 @@ import pytest
 
 from multiraft.engine.replica import Replica
 from multiraft.engine.timers import Timers
+from multiraft.native.grouptable import GroupTable
 from multiraft.raft.errors import Misuse
 from multiraft.raft.messages import Message, MsgType
 
@@ -47,7 +48,7 @@ def ticks_to_election(timers: Timers, replica: Replica) -> int:
 
 
 def test_an_election_comes_due_after_a_whole_timeout():
-    timers = Timers()
+    timers = Timers(GroupTable())
     replica = follower(timers)
     timeout = replica.raw.raft.randomized_election_timeout
     assert ticks_to_election(timers, replica) == timeout
@@ -56,7 +57,7 @@ def test_an_election_comes_due_after_a_whole_timeout():
 @pytest.mark.parametrize("heard_after", [1, 3, 4])
 def test_who_hears_a_leader_begins_to_wait_anew(heard_after: int):
     """The ticks before the beat are the past: they must neither be given later nor be forgotten."""
-    timers = Timers()
+    timers = Timers(GroupTable())
     replica = follower(timers)
     for _ in range(heard_after):
         assert timers.tick() == []
@@ -66,7 +67,7 @@ def test_who_hears_a_leader_begins_to_wait_anew(heard_after: int):
 
 def test_ticks_that_have_passed_count_for_whoever_is_asked():
     """A lease is judged by them: a vote is refused as long as a leader was heard of lately."""
-    timers = Timers()
+    timers = Timers(GroupTable())
     replica = follower(timers)
     for _ in range(3):
         timers.tick()
@@ -78,7 +79,7 @@ def test_ticks_that_have_passed_count_for_whoever_is_asked():
 
 
 def test_a_replica_that_was_removed_gets_no_ticks():
-    timers = Timers()
+    timers = Timers(GroupTable())
     replica = follower(timers)
     timers.remove(replica)
     assert all(timers.tick() == [] for _ in range(100))
@@ -86,7 +87,7 @@ def test_a_replica_that_was_removed_gets_no_ticks():
 
 def test_a_tick_that_comes_too_late_is_our_bug():
     """Whoever changes a replica's clocks without a touch would have it sleep through its election."""
-    timers = Timers()
+    timers = Timers(GroupTable())
     replica = follower(timers)
     timers.tick()
     replica.raw.raft.randomized_election_timeout = 2

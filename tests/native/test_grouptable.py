@@ -6,9 +6,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from multiraft.native.errors import NativeBug, Refused
-from multiraft.native.grouptable import NEVER, GroupTable
+from multiraft.native.grouptable import NEVER, DormantRow, GroupTable
 
 GROUPS = st.integers(1, 12)
+ROWS = st.builds(
+    DormantRow,
+    st.integers(1, 2**64 - 1),
+    *[st.integers(0, 2**64 - 1)] * 4,
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
 TICKS = st.one_of(st.integers(0, 20), st.just(NEVER - 1))
 
 
@@ -53,6 +60,35 @@ def test_a_free_place_never_comes_due():
     assert table.due(NEVER - 1) == [], "with nothing left of who was there"
 
 
+def test_a_replica_that_is_put_away_never_comes_due_and_comes_back_as_it_was():
+    table = GroupTable()
+    place = table.add(7)
+    table.due_at(place, 5)
+    row = DormantRow(2, 1, 3, 40, 38, 17, leads=False)
+    table.put_away(place, row)
+    assert table.due(NEVER - 1) == []
+    assert table.look(7) == (place, row)
+    assert table.list_dormant() == [7]
+    for wrong in (lambda: table.put_away(place, row), lambda: table.due_at(place, 1)):
+        with pytest.raises(NativeBug):
+            wrong()
+    table.take_up(place)
+    assert table.look(7) is None
+    assert table.dormant == 0
+    with pytest.raises(NativeBug):
+        table.take_up(place)
+
+
+def test_a_row_that_is_removed_takes_what_it_holds_with_it():
+    table = GroupTable()
+    place = table.add(7)
+    table.put_away(place, DormantRow(2, 1, 3, 40, 38, 17, leads=True))
+    table.remove(7)
+    assert table.dormant == 0
+    assert table.add(8) == place
+    assert table.look(8) is None
+
+
 class TableMachine(RuleBasedStateMachine):
     """Rows come and go, come due and don't."""
 
@@ -60,6 +96,7 @@ class TableMachine(RuleBasedStateMachine):
         super().__init__()
         self.table = GroupTable()
         self.rows: dict[int, tuple[int, int]] = {}  # group -> (place, due tick)
+        self.dormant: dict[int, DormantRow] = {}
 
     @rule(group=GROUPS)
     def add(self, group: int):
@@ -73,19 +110,38 @@ class TableMachine(RuleBasedStateMachine):
     def remove(self, group: int):
         if self.rows.pop(group, None):
             self.table.remove(group)
+            self.dormant.pop(group, None)
 
     @rule(group=GROUPS, tick=TICKS)
     def due_at(self, group: int, tick: int):
-        if group in self.rows:
+        if group in self.rows and group not in self.dormant:
             place, _ = self.rows[group]
             self.table.due_at(place, tick)
             self.rows[group] = place, tick
+
+    @rule(group=GROUPS, row=ROWS)
+    def put_away(self, group: int, row: DormantRow):
+        if group in self.rows and group not in self.dormant:
+            place, _ = self.rows[group]
+            self.table.put_away(place, row)
+            self.rows[group] = place, NEVER
+            self.dormant[group] = row
+
+    @rule(group=GROUPS)
+    def take_up(self, group: int):
+        row = self.dormant.pop(group, None)
+        found = self.table.look(group)
+        assert found == (None if row is None else (self.rows[group][0], row))
+        if found is not None:
+            self.table.take_up(found[0])
 
     @rule(tick=TICKS)
     def due(self, tick: int):
         due = sorted((place, group) for group, (place, at) in self.rows.items() if at <= tick)
         assert self.table.due(tick) == [group for _, group in due]
         assert len(self.table) == len(self.rows)
+        assert sorted(self.table.list_dormant()) == sorted(self.dormant)
+        assert self.table.dormant == len(self.dormant)
 
 
 TestTable = TableMachine.TestCase

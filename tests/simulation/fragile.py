@@ -15,12 +15,12 @@ class Poisoned(RuntimeError):
 
 def make_fragile(node: Node, sick: set[int]) -> None:
     """Have the machines of a node raise at commands with the mark, and those of ``sick`` groups at any."""
-    make = node.replicas._machines
+    make = node.replicas.stores.machines
 
     def make_one(birth, metadata) -> StateMachine:
         return _fragile(make(birth, metadata), birth.group, sick)
 
-    node.replicas._machines = make_one
+    node.replicas.stores.machines = make_one
     for replica in node.replicas.running.values():
         _fragile(replica.machine, replica.group, sick)
 

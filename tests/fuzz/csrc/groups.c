@@ -6,13 +6,15 @@
 #include "mr_groups.h"
 
 enum { GROUPS = 48, ROOMS = 5 };
-enum operation { ADD, REMOVE, DUE_AT, DUE, OPERATIONS };
+enum operation { ADD, REMOVE, DUE_AT, PUT_AWAY, TAKE_UP, LOOK, DUE, OPERATIONS };
 
 struct model {
     uint64_t due[GROUPS + 1]; /* by group */
     uint32_t place[GROUPS + 1];
     uint8_t here[GROUPS + 1];
+    struct mr_dormant dormant[GROUPS + 1]; /* term 0: not put away */
     uint64_t count;
+    uint64_t put_away;
 };
 
 /* The group whose row is at this place, 0 if it is free. */
@@ -42,14 +44,60 @@ static void remove_(struct model *model, struct mr_groups *table, uint64_t group
     REQUIRE(mr_groups_remove(table, group) == (model->here[group] ? MR_OK : MR_ABSENT));
     model->count -= model->here[group];
     model->here[group] = 0;
+    model->put_away -= model->dormant[group].term != 0;
+    model->dormant[group].term = 0;
 }
 
 static void due_at(struct model *model, struct mr_groups *table, uint32_t place, uint64_t tick) {
     uint64_t group = group_at(model, place);
-    REQUIRE(mr_groups_due_at(table, place, tick) == (group != 0 ? MR_OK : MR_BUG));
-    if (group != 0) {
+    int known = group != 0 && model->dormant[group].term == 0;
+    REQUIRE(mr_groups_due_at(table, place, tick) == (known ? MR_OK : MR_BUG));
+    if (known) {
         model->due[group] = tick;
     }
+}
+
+static void put_away(struct model *model, struct mr_groups *table, uint32_t place, uint64_t term) {
+    uint64_t group = group_at(model, place);
+    struct mr_dormant dormant = {term, place, group, 7 * term, 3, 5, term & 1};
+    int allowed = group != 0 && model->dormant[group].term == 0 && term != 0;
+    REQUIRE(mr_groups_put_away(table, place, &dormant) == (allowed ? MR_OK : MR_BUG));
+    if (allowed) {
+        model->dormant[group] = dormant;
+        model->due[group] = MR_NEVER;
+        model->put_away++;
+    }
+}
+
+static void take_up(struct model *model, struct mr_groups *table, uint32_t place) {
+    uint64_t group = group_at(model, place);
+    int allowed = group != 0 && model->dormant[group].term != 0;
+    REQUIRE(mr_groups_take_up(table, place) == (allowed ? MR_OK : MR_BUG));
+    if (allowed) {
+        model->dormant[group].term = 0;
+        model->put_away--;
+    }
+}
+
+static void look(const struct model *model, const struct mr_groups *table, uint64_t group, uint64_t room) {
+    struct mr_dormant found = {0};
+    uint32_t place = GROUPS;
+    int there = model->dormant[group].term != 0;
+    REQUIRE(mr_groups_look(table, group, &place, &found) == (there ? MR_OK : MR_ABSENT));
+    REQUIRE(!there || (place == model->place[group] && found.index == model->dormant[group].index &&
+                       found.leads == model->dormant[group].leads));
+    uint64_t *groups = fuzz_block(sizeof(*groups) * room);
+    uint64_t listed = 0;
+    uint64_t handed;
+    place = 0;
+    do {
+        handed = mr_groups_list_dormant(table, &place, groups, room);
+        for (uint64_t i = 0; i < handed; i++) {
+            REQUIRE(groups[i] <= GROUPS && model->dormant[groups[i]].term != 0);
+        }
+        listed += handed;
+    } while (handed == room);
+    REQUIRE(listed == model->put_away);
 }
 
 /* Handed out in pieces or at once: every group that is due, once, by place. */
@@ -89,10 +137,20 @@ static void operate(struct model *model, struct mr_groups *table, struct fuzz_in
     case DUE_AT:
         due_at(model, table, (uint32_t)(number % (GROUPS + 2)), fuzz_take(input, 1));
         break;
+    case PUT_AWAY:
+        put_away(model, table, (uint32_t)(number % (GROUPS + 2)), fuzz_take(input, 1));
+        break;
+    case TAKE_UP:
+        take_up(model, table, (uint32_t)(number % (GROUPS + 2)));
+        break;
+    case LOOK:
+        look(model, table, 1 + number % GROUPS, 1 + fuzz_take(input, 1) % ROOMS);
+        break;
     default:
         due(model, table, number, 1 + fuzz_take(input, 1) % ROOMS);
     }
     REQUIRE(mr_groups_count(table) == model->count);
+    REQUIRE(mr_groups_dormant(table) == model->put_away);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
