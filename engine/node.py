@@ -17,14 +17,13 @@ from .config import EngineConfig
 from .delivery import BROKEN, Delivery
 from .dormancy import Dormancy
 from .elections import Elections
-from .errors import Corruption, Error
+from .errors import Corruption
 from .figures import TurnFigures, no_time
 from .flusher import Flusher
 from .intake import Intake
 from .logstore.port import LogStore
 from .outbox import Outbox
 from .parking import Parking
-from .pending import Answer
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import Replicas
 from .rest import Rest

@@ -99,14 +99,23 @@ async def settle(probes: Sequence[Probe], patience: float) -> None:
 
 
 async def wait_resting(probes: Sequence[Probe], replicas: int, patience: float) -> None:
-    """Return once so many replicas rest: those of the ranges, and the directory's.
+    """Return once so many replicas of ranges have left memory, and everything rests, the directory too.
 
     Raises:
         Unavailable: it took more than ``patience`` seconds.
     """
-    found = await _poll(probes, lambda found: total(found, "resting") == replicas, patience)
-    if total(found, "resting") != replicas:
-        raise Unavailable(f"after {patience:g} s {total(found, 'resting')} of {replicas} replicas rest")
+    wanted = [replicas + len(probes), replicas]
+    found = await _poll(probes, lambda found: _at_rest_now(found) == wanted, patience)
+    resting, dormant = _at_rest_now(found)
+    if [resting, dormant] != wanted:
+        raise Unavailable(
+            f"after {patience:g} s {resting} of {wanted[0]} replicas rest, and {dormant} have left memory"
+        )
+
+
+def _at_rest_now(found: Iterable[Status]) -> list[int]:
+    found = list(found)
+    return [total(found, "resting"), total(found, "dormant")]
 
 
 def total(found: Iterable[Status], field: str) -> int:

@@ -20,8 +20,8 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
     ranges that this node leads and that can take writes; ``lost`` the replicas that cannot run, of which
     ``damage`` names the first few, with the reason in words; ``rebuilding`` those whose state is on its way
     from a peer, ``resting`` those that have nothing to do and exchange nothing, the directory's perhaps among
-    them. ``elections_postponed`` counts how often a replica had to wait before it campaigned, because too
-    many did. ``turns`` is what
+    them, and ``dormant`` those of them that have left memory. ``elections_postponed`` counts how often a
+    replica had to wait before it campaigned, because too many did. ``turns`` is what
     :meth:`~multiraft.engine.figures.Turns.summary` says.
     """
     node = host.node
@@ -40,6 +40,7 @@ def node_status(host: Host, addresses: dict[int, str]) -> dict[str, object]:
         "applied": sum(one.applied - 1 for one in ranges),
         "max_term": max((one.term for one in ranges), default=0),
         "resting": sum(one.rests for one in replicas),
+        "dormant": node.replicas.running.dormant,
         "elections_postponed": node.elections.postponed,
         "lost": len(node.replicas.lost),
         "damage": [

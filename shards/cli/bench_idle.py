@@ -33,7 +33,7 @@ async def run_idle(root: Path, settings: Settings, groups: int, seconds: float, 
         before = nodes.usage().rss
         await create_ready(nodes, settings, groups, phases)
         await settle(nodes.probes, PATIENCE)
-        await wait_resting(nodes.probes, groups * settings.copies + settings.nodes, PATIENCE)
+        await wait_resting(nodes.probes, groups * settings.copies, PATIENCE)
         first = await _moment(nodes)
         await asyncio.sleep(seconds)
         last = await _moment(nodes)
