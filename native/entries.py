@@ -31,9 +31,12 @@ AnyEntry = tuple[int, int, int, bytes]
 """(term, index, type, data), or any named tuple of these four."""
 
 _encode = lib.mr_runs_encode
+_encode_released = lib.mr_runs_encode_released
 _decode = lib.mr_run_decode
 _open = lib.mr_run_open
 _unpack = ffi.unpack
+
+_MANY: Final = 512  # entries that take some 50 us, from where on it pays to let other threads run
 
 _outputs: Final = Pool(Output, keep=8 << 20)
 _ends: Final = Pool(Numbers, keep=1 << 17)
@@ -65,7 +68,7 @@ def _encode_columns(counts: bytes, runs: int, numbers: bytes, types: bytes, payl
     ends = _ends.take(runs + 1)
     try:
         places = ends.cells
-        status = _encode(
+        status = (_encode if entries < _MANY else _encode_released)(
             counts,
             runs,
             numbers,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NOWHERE: Final = lib.MR_PLACE_NONE
 _SPANS: Final = 64
+_MANY: Final = 512  # rows that take some 50 us, from where on it pays to let other threads run
 
 PART_HARD_STATE: Final = lib.MR_PART_HARD
 """Bit of a row's parts: it has a hard state."""
@@ -326,8 +327,10 @@ class LogIndex:
         return not self._flag[0]
 
     def append(self, rows: Rows, until: int) -> None:
-        """Take appended rows, up to row `until`."""
-        status = lib.mr_logindex_append(self._index, rows.struct, until, self._failure)
+        """Take appended rows, up to row `until`. The GIL is released meanwhile if they are many."""
+        few = until - rows.position < _MANY
+        take = lib.mr_logindex_append if few else lib.mr_logindex_append_released
+        status = take(self._index, rows.struct, until, self._failure)
         if status:
             raise index_refusal(status, self._failure.group, self._failure.index)
 

@@ -10,6 +10,32 @@ ENTRY_COST: Final = 200
 """Bytes that an entry takes in memory beside its data, about."""
 
 
+class BatchEntries:
+    """What one batch appended, to look up by group.
+
+    The table for it is made by the first look, while the disk is busy with the batch, and not when the batch
+    is handed over.
+    """
+
+    __slots__ = ("_appended", "_by_group", "_groups", "cost")
+
+    def __init__(self, groups: Sequence[int], appended: Sequence[Sequence[Entry]], cost: int) -> None:
+        """Entries for each write, and its group; of several appends of one group the last one is kept."""
+        self._groups = groups
+        self._appended = appended
+        self._by_group: dict[int, Sequence[Entry]] | None = None
+        self.cost = cost
+        """Bytes that they take, about."""
+
+    def get(self, group: int) -> Sequence[Entry] | None:
+        """The entries appended to a group, if there are any."""
+        if self._by_group is None:
+            pairs = zip(self._groups, self._appended, strict=True)
+            self._by_group = {group: entries for group, entries in pairs if entries}
+            self._groups = self._appended = ()
+        return self._by_group.get(group)
+
+
 class EntryCache:
     """Entries by batch and group; whole batches leave, the oldest first."""
 
@@ -17,24 +43,24 @@ class EntryCache:
         """Keep about `budget` bytes."""
         self._budget = budget
         self._bytes = 0
-        self._batches: OrderedDict[int, tuple[dict[int, Sequence[Entry]], int]] = OrderedDict()
+        self._batches: OrderedDict[int, BatchEntries] = OrderedDict()
 
-    def add(self, seq: int, entries: dict[int, Sequence[Entry]], cost: int) -> None:
-        """Keep a batch's entries, by group."""
-        self._batches[seq] = (entries, cost)
-        self._bytes += cost
+    def add(self, seq: int, entries: BatchEntries) -> None:
+        """Keep a batch's entries."""
+        self._batches[seq] = entries
+        self._bytes += entries.cost
         while self._bytes > self._budget:
-            _, (_, freed) = self._batches.popitem(last=False)
-            self._bytes -= freed
+            _, left = self._batches.popitem(last=False)
+            self._bytes -= left.cost
 
     def drop(self, seq: int) -> None:
         """Forget a batch, if it is there."""
         found = self._batches.pop(seq, None)
         if found is not None:
-            self._bytes -= found[1]
+            self._bytes -= found.cost
 
     def get(self, seq: int, group: int, first: int) -> Sequence[Entry] | None:
         """The entries that a batch appended to a group, if they are kept and begin with `first`."""
         found = self._batches.get(seq)
-        entries = None if found is None else found[0].get(group)
+        entries = None if found is None else found.get(group)
         return entries if entries is not None and entries[0].index == first else None

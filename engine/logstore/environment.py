@@ -51,11 +51,16 @@ _LEAF_PLACE: Final = 2 + 8 + 8 + 8  # of a leaf page, for a value elsewhere: off
 class Environment(Protocol):
     """Keys and values in order, written in transactions, by one thread at a time."""
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
+    def write(
+        self,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None = None,
+    ) -> None:
         """Delete and add in one transaction, durable on return: in the tree, or among what `remains`.
 
         Added keys are above all that exist. Of what is deleted nothing is needed: a key that is lost already
-        is passed over.
+        is passed over. `before_flush` is called when nothing but to flush it is left.
 
         Raises `DiskFull`, `StorageFailed`, and `Corruption` if a key to add does not fit.
         """
@@ -177,33 +182,50 @@ class LmdbEnvironment:
         environment.reader_check()
         return environment, Runway(self._path / DATA) if self._synced else None
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
+    def write(
+        self,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None = None,
+    ) -> None:
         """See `Environment.write`."""
         try:
-            self._write(dropped, added)
+            self._write(dropped, added, before_flush)
         except StorageFailed as error:
             # LMDB calls a write that was cut short by a full disk an input/output error.
             if _free_bytes(self._path) < PAGES_BYTES + sum(len(value) for _, value in added):
                 raise DiskFull(f"no space for the log in {self._path}") from error
             raise
 
-    def _write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
+    def _write(
+        self,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None,
+    ) -> None:
         with typed_errors(), self._writing:
             self._prepare_space(added)
-            self._put(dropped, added)
+            with self._env.begin(write=True) as transaction:
+                self._put(transaction, dropped, added)
+                if before_flush is not None:
+                    before_flush()
             if self._commits % LOOK_COMMITS == 0:
                 bound_memory(self._path / DATA)
             self._commits += 1
 
-    def _put(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
-        with self._env.begin(write=True) as transaction:
-            for key in dropped:
-                if not transaction.delete(key):
-                    logger.error("%s: key %s, to be deleted, had been lost already", self._path, key.hex())
-            for key, value in added:
-                # A key that does not ascend is not stored, and only the result says so.
-                if not transaction.put(key, value, append=True):
-                    raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
+    def _put(
+        self,
+        transaction: lmdb.Transaction,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+    ) -> None:
+        for key in dropped:
+            if not transaction.delete(key):
+                logger.error("%s: key %s, to be deleted, had been lost already", self._path, key.hex())
+        for key, value in added:
+            # A key that does not ascend is not stored, and only the result says so.
+            if not transaction.put(key, value, append=True):
+                raise Corruption(f"the log holds a key beyond {key.hex()}, which is not its own")
 
     def _prepare_space(self, added: Sequence[tuple[bytes, Buffer]]) -> None:
         if self._runway is None or len(added) > 1 or not added or len(added[0][1]) > SMALL:

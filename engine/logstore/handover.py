@@ -13,7 +13,7 @@ from ...raft.entry import Entry
 from ...raft.errors import Misuse
 from ...raft.state import HardState
 from .blob import BlobWriter, MetaRow
-from .cache import ENTRY_COST
+from .cache import ENTRY_COST, BatchEntries
 from .metas import MetaKind, SnapshotPoint, encode_birth, encode_members, encode_snapshot_point
 from .port import GroupWrite
 
@@ -58,18 +58,16 @@ class Handed(NamedTuple):
 
     groups: Sequence[int]
     metas: list[MetaRow]
-    entries: dict[int, Sequence[Entry]]
-    """By group; of several appends of one group the last."""
-    cost: int
-    """Bytes that these entries take in the cache, about."""
+    entries: BatchEntries | None
+    """For the cache; None if there are none."""
 
 
 def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[GroupWrite]) -> Handed:
     """Add the section of the writes to the blob and apply it to the index. Raises `Misuse`."""
     if not writes:
-        return Handed((), [], {}, 0)
+        return Handed((), [], None)
     columns = Columns.of(writes)
-    appended = list(map(tuple, columns.entries))
+    appended = columns.entries
     full = all(appended)
     if not (full and all(columns.runs)) and list(map(bool, columns.runs)) != list(map(bool, appended)):
         raise Misuse("a write has a run without entries, or entries without their run")
@@ -78,12 +76,12 @@ def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[Grou
     )
     cuts = _cuts(index, writes, columns.truncates, rare=rare)
     section, base = columns.add_to(blob, cuts)
+    before = index.totals().entries
     metas = _take(index, seq, writes, Rows(section, base, len(writes), rewritten=False), rare=rare)
-    kept: dict[int, Sequence[Entry]] = dict(zip(columns.groups, appended, strict=True))
-    if not full:
-        kept = {group: run for group, run in zip(columns.groups, appended, strict=True) if run}
-    cost = len(section) + ENTRY_COST * sum(map(len, appended))
-    return Handed(columns.groups, metas, kept, cost)
+    if not full and not any(appended):
+        return Handed(columns.groups, metas, None)
+    cost = len(section) + ENTRY_COST * (index.totals().entries - before)
+    return Handed(columns.groups, metas, BatchEntries(columns.groups, appended, cost))
 
 
 def _take(

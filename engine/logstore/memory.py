@@ -22,7 +22,12 @@ class MemoryEnvironment:
         self.before_write: Callable[[], None] | None = None
         """Called before each transaction; what it raises is what the transaction fails with."""
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
+    def write(
+        self,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None = None,
+    ) -> None:
         """See `Environment.write`."""
         if self.before_write is not None:
             self.before_write()
@@ -33,6 +38,8 @@ class MemoryEnvironment:
             last = key
         for key in dropped:
             self.values.pop(key, None)
+        if before_flush is not None:
+            before_flush()
         self.values.update((key, bytes(value)) for key, value in added)
 
     def write_again(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, bytes]]) -> None:

@@ -47,7 +47,7 @@ class GroupWrite:
     replica_id: int
     hard_state: HardState | None = None
     entries: Sequence[Entry] = ()
-    """Consecutive; the group's entries from the first one's index on are replaced."""
+    """Consecutive; the group's entries from the first one's index on are replaced. They stay as they are."""
     run: bytes = b""
     """The encoded run of exactly these entries; empty if there are none."""
     snapshot_point: tuple[int, int, ConfState] | None = None
@@ -212,8 +212,11 @@ class LogStore(Protocol[B]):
         """
         ...
 
-    def commit(self, batch: B) -> None:
+    def commit(self, batch: B, before_flush: Callable[[], None] | None = None) -> None:
         """Write the batch; durable on return (unless durability is "none"). Writer thread, in stage order.
+
+        `before_flush` is called once on the way: when the batch is prepared and its flush is what is left, or
+        at once if there is much to prepare. A commit that fails before does not call it.
 
         Raises `DiskFull`, `StorageFailed` or `Corruption`; nothing staged after it can commit then.
         """

@@ -8,7 +8,7 @@ commit) begins a new run with a durable batch of its own: `reopen` or `adopt`, t
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -18,7 +18,7 @@ from .blob import BlobWriter, name_groups
 from .cache import EntryCache
 from .checkpoint import Mark
 from .checkpointer import Checkpointer
-from .chunks import HEADER_SIZE, VALUE_MAX, Buffer, chunk_count, cut, link, split_key, stored_size
+from .chunks import BODY_MAX, HEADER_SIZE, VALUE_MAX, Buffer, chunk_count, cut, link, split_key, stored_size
 from .collection import Collected, CollectionPolicy, Collector
 from .environment import LiveEnvironment, LmdbEnvironment
 from .grouplog import Births, StoredLog, birth_of
@@ -261,15 +261,18 @@ class LogStore:
         value_max = self._value_max(small=small)
         chunks = chunk_count(len(blob), value_max)
         self._index.measure(seq, chunks, stored_size(len(blob), self._environment.footprint, value_max))
-        if handed.entries:
-            self._cache.add(seq, handed.entries, handed.cost)
+        if handed.entries is not None:
+            self._cache.add(seq, handed.entries)
         batch = StagedBatch(seq, blob, self._last_staged, handed.groups, collected, small=small)
         batch.names_before = self._names
         batch.names = self._names = name_groups(handed.groups, collected.groups)
         return batch
 
-    def commit(self, batch: StagedBatch) -> None:
+    def commit(self, batch: StagedBatch, before_flush: Callable[[], None] | None = None) -> None:
         """See `port.LogStore.commit`."""
+        if before_flush is not None and batch.size > BODY_MAX:
+            before_flush()  # each of its values has to wait for the interpreter: news would be late
+            before_flush = None
         if batch.previous != self._last_committed:
             raise StorageFailed(f"log batch {batch.seq} follows {batch.previous}, which is not committed")
         for wreck in batch.collected.wrecks:
@@ -279,18 +282,25 @@ class LogStore:
             self._environment.write(self._strays(), pairs)
             self._environment.sync()
         else:
-            self._write(batch, pairs)
+            self._write(batch, pairs, before_flush)
         self._chain = link(self._chain, [value for _, value in pairs])
         batch.chain = self._chain
         self._last_committed = batch.seq
 
-    def _write(self, batch: StagedBatch, pairs: Sequence[tuple[bytes, Buffer]]) -> None:
+    def _write(
+        self,
+        batch: StagedBatch,
+        pairs: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None,
+    ) -> None:
         dropped, page = batch.collected.keys(), self._environment.value_small
+        if batch.size + HEADER_SIZE <= page:
+            self._environment.write(dropped, pairs, before_flush)
+            return
         began = self._sizes.now()
-        self._environment.write(dropped, pairs)
+        self._environment.write(dropped, pairs, before_flush)
         worked = self._sizes.now() - began
-        if batch.size + HEADER_SIZE > page:
-            self._sizes.written(batch.size // page + len(dropped), worked, small=batch.small)
+        self._sizes.written(batch.size // page + len(dropped), worked, small=batch.small)
 
     def encoded(self, batch: StagedBatch) -> list[tuple[bytes, memoryview]]:
         """Keys and values of the batch that is committed next."""

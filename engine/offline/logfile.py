@@ -6,7 +6,7 @@ appends it again; here it is kept in memory, over the file.
 
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -100,7 +100,12 @@ class LogFile:
         """Nothing is cut here."""
         return 0
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:  # noqa: ARG002 # the port's
+    def write(
+        self,
+        dropped: Sequence[bytes],  # noqa: ARG002 # the port's
+        added: Sequence[tuple[bytes, Buffer]],  # noqa: ARG002 # likewise
+        before_flush: Callable[[], None] | None = None,  # noqa: ARG002 # likewise
+    ) -> None:
         """Nobody writes."""
         raise AssertionError("this log was opened for reading only")
 

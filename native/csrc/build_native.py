@@ -32,8 +32,9 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 # The wrappers that cffi generates release the GIL around every call. Beside a busy Python thread (in an
 # embedded engine: the user's) a call of 10 us then takes a switch interval, 5 ms, to get it back. Ours are
-# short, so these macros become nothing for everything generated below this text; the calls that may be long,
-# the checksum of a large buffer and the cutting of a large batch, release the GIL by themselves.
+# short, so these macros become nothing for everything generated below this text. What may take long has a
+# second form that releases the GIL by itself, for a large buffer or batch: a thread that writes a batch comes
+# back to the interpreter with each of its values, and would wait a switch interval for it each time.
 GIL = """
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
@@ -54,8 +55,33 @@ static int mr_chunks_cut_released(const uint8_t *batch, uint64_t length, const s
     PyEval_RestoreThread(state);
     return status;
 }
+
+static int mr_runs_encode_released(const uint8_t *counts, uint64_t runs, const uint8_t *numbers,
+                                   const uint8_t *types, uint64_t entries, const uint8_t *payload,
+                                   uint64_t payload_bytes, uint8_t *target, uint64_t room, uint64_t *ends,
+                                   uint64_t *failed) {
+    PyThreadState *state = PyEval_SaveThread();
+    int status = mr_runs_encode(counts, runs, numbers, types, entries, payload, payload_bytes, target, room,
+                                ends, failed);
+    PyEval_RestoreThread(state);
+    return status;
+}
+
+static int mr_logindex_append_released(struct mr_logindex *index, struct mr_rows *rows, uint64_t until,
+                                       struct mr_log_failure *failure) {
+    PyThreadState *state = PyEval_SaveThread();
+    int status = mr_logindex_append(index, rows, until, failure);
+    PyEval_RestoreThread(state);
+    return status;
+}
 """
 RELEASED = """
+int mr_runs_encode_released(const uint8_t *counts, uint64_t runs, const uint8_t *numbers,
+                            const uint8_t *types, uint64_t entries, const uint8_t *payload,
+                            uint64_t payload_bytes, uint8_t *target, uint64_t room, uint64_t *ends,
+                            uint64_t *failed);
+int mr_logindex_append_released(struct mr_logindex *index, struct mr_rows *rows, uint64_t until,
+                                struct mr_log_failure *failure);
 uint32_t mr_crc32c_released(uint32_t seed, const uint8_t *data, uint64_t length);
 int mr_chunks_cut_released(const uint8_t *batch, uint64_t length, const struct mr_cut *cut,
                            uint8_t *target, uint64_t room);

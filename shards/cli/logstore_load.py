@@ -4,7 +4,7 @@ import errno
 import os
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -89,10 +89,15 @@ class CountedEnvironment(LmdbEnvironment):
 
     flushes = 0
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
+    def write(
+        self,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None = None,
+    ) -> None:
         """See `Environment.write`."""
         self.flushes += 1
-        super().write(dropped, added)
+        super().write(dropped, added, before_flush)
 
     def sync(self) -> None:
         """See `Environment.sync`."""

@@ -37,12 +37,17 @@ class Failing(LmdbEnvironment):
     hidden: Sequence[tuple[int, bytes]] = ()
     """The meta page that the newest transaction has replaced, until that is flushed."""
 
-    def write(self, dropped: Sequence[bytes], added: Sequence[tuple[bytes, Buffer]]) -> None:
+    def write(
+        self,
+        dropped: Sequence[bytes],
+        added: Sequence[tuple[bytes, Buffer]],
+        before_flush: Callable[[], None] | None = None,
+    ) -> None:
         if self.fail:
             self.fail = False
             raise StorageFailed("asked to")
         before = metas(self._path)
-        super().write(dropped, added)
+        super().write(dropped, added, before_flush)
         self.hidden = [one for one in enumerate(before) if metas(self._path)[one[0]] != one[1]]
 
     def sync(self) -> None:

@@ -84,7 +84,7 @@ def test_the_cache_keeps_to_its_bytes_over_all_groups():
     for index in range(2, 60):
         put(store, *[appended(group, make_entries(index, 1, size=10 * group)) for group in range(1, 40)])
         assert store._cache._bytes <= 50_000
-    runs = [run for groups, _ in store._cache._batches.values() for run in groups.values()]
+    runs = [run for batch in store._cache._batches.values() for run in batch._appended]
     assert 10_000 < sum(len(entry.data) for run in runs for entry in run) < 50_000
     put(store, appended(1, make_entries(60, 1, size=100_000)))
     assert store._cache._bytes <= 50_000

@@ -182,6 +182,20 @@ def test_a_replica_added_later_begins_empty(store: MemoryLogStore):
         assert (log.first_index(), log.last_index(), log.term(0)) == (1, 0, 0)
 
 
+def test_a_commit_says_when_its_flush_begins_and_at_once_if_it_has_many_values(store: MemoryLogStore):
+    put(store, born(7))
+    values = store.environment.values
+    for size, first in ((10, False), (200_000, True)):
+        events: list[str] = []
+        store.environment.before_write = lambda events=events: events.append("write")
+        batch = store.stage([appended(7, make_entries(2, 1, size=size))])
+        before = len(values)
+        store.commit(batch, lambda events=events, before=before: events.append(f"+{len(values) - before}"))
+        assert events == (["+0", "write"] if first else ["write", "+0"])
+        store.finish(batch)
+        assert len(values) > before
+
+
 def test_a_rolled_back_batch_leaves_no_trace_and_its_number_is_not_used_again(store: MemoryLogStore):
     put(store, born(7), appended(7, make_entries(2, 3), HardState(1, 1, 2)))
     usage, cached = store.usage, store._cache._bytes

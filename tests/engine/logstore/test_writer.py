@@ -1,6 +1,7 @@
 """Nothing is announced before it is durable, everything in order, and nothing after a failure."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -22,9 +23,14 @@ class GatedStore:
         self.entered = threading.Semaphore(0)
         self.settled = threading.Semaphore(0)
         self.failing: dict[int, Exception] = {}
+        self.refused: dict[int, Exception] = {}
+        """As `failing`, and while they are prepared."""
 
-    def commit(self, batch: int) -> None:
+    def commit(self, batch: int, before_flush: Callable[[], None]) -> None:
         self.begun.append(batch)
+        if batch in self.refused:
+            raise self.refused[batch]
+        before_flush()
         self.entered.release()
         assert self.gates.acquire(timeout=WAIT)
         if batch in self.failing:
@@ -98,6 +104,31 @@ def test_a_failed_commit_takes_everything_behind_it_along():
     writer.close()
 
 
+def test_a_batch_that_waits_is_prepared_before_the_news_of_the_one_before():
+    store, told = GatedStore(), []
+    writer = LogWriter(store, lambda batch, error: told.append((batch, list(store.begun))))
+    writer.submit(1)
+    assert store.entered.acquire(timeout=WAIT)
+    writer.submit(2)
+    store.gates.release(2)
+    writer.close()
+    assert told == [(1, [1, 2]), (2, [1, 2])]
+
+
+def test_a_batch_is_durable_even_if_the_next_one_fails_while_it_is_prepared():
+    store, heard = GatedStore(), Heard()
+    store.refused[2] = failure = DiskFull("no space")
+    writer = LogWriter(store, heard)
+    writer.submit(1)
+    assert store.entered.acquire(timeout=WAIT)
+    writer.submit(2)
+    writer.submit(3)
+    store.gates.release(1)
+    writer.close()
+    assert heard.batches == [(1, None), (2, failure), (3, failure)]
+    assert store.begun == [1, 2]
+
+
 def test_the_queue_is_bounded():
     store, heard = GatedStore(), Heard()
     writer = LogWriter(store, heard, depth_max=2)
@@ -167,6 +198,29 @@ def test_a_listener_that_fails_stops_the_writer():
     assert isinstance(writer.error, RuntimeError)
     with pytest.raises(Closed):
         writer.submit(2)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_that_fails_stops_the_batch_that_is_prepared_meanwhile():
+    environment = MemoryEnvironment()
+    store = MemoryLogStore(environment)
+
+    def deaf(batch: object, error: Exception | None) -> None:
+        raise RuntimeError("the loop is closed")
+
+    writer = LogWriter(store, deaf)
+    both_wait = threading.Event()
+
+    def wait_for_both() -> None:
+        assert both_wait.wait(WAIT)
+
+    environment.before_write = wait_for_both
+    writer.submit(store.stage([born(7)]))
+    writer.submit(store.stage([born(8)]))
+    both_wait.set()
+    writer.close()
+    assert isinstance(writer.error, RuntimeError)
+    assert set(MemoryLogStore(MemoryEnvironment(environment.values)).births()) == {7}
 
 
 def test_nothing_is_announced_while_the_environment_is_still_writing():
