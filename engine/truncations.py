@@ -11,7 +11,8 @@ from .replica import Replica
 Cut = tuple[GroupWrite, Replica]
 
 _LOOK_S: Final = 1.0
-"""How often the groups are looked for that hold the store's oldest batches."""
+"""How often the groups are looked for that hold the store's oldest batches, and how long the store keeps in
+memory, at least, what was written last."""
 _BATCHES: Final = 12
 _AT_ONCE: Final = 64  # logs that may come of age in one look
 
@@ -86,6 +87,7 @@ class Truncations:
         wanting = self._come_of_age(now)
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
+            self._log.age()
             if self._log.crowded:
                 wanting += self._compact_holders(now)
         return wanting

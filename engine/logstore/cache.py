@@ -1,4 +1,7 @@
-"""The entries written last, as objects: what is applied right after its commit never touches the disk."""
+"""The entries written last, as objects: what is applied right after its commit never touches the disk.
+
+They are many objects, and nobody reads those of a group that rests: so they leave after a while, too.
+"""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -44,14 +47,21 @@ class EntryCache:
         self._budget = budget
         self._bytes = 0
         self._batches: OrderedDict[int, BatchEntries] = OrderedDict()
+        self._aged: int | None = None
+        """The newest batch at the last `age`."""
 
     def add(self, seq: int, entries: BatchEntries) -> None:
         """Keep a batch's entries."""
         self._batches[seq] = entries
         self._bytes += entries.cost
         while self._bytes > self._budget:
-            _, left = self._batches.popitem(last=False)
-            self._bytes -= left.cost
+            self._drop_oldest()
+
+    def age(self) -> None:
+        """Some time has passed: forget the batches that were here the last time already."""
+        while self._aged is not None and self._batches and next(iter(self._batches)) <= self._aged:
+            self._drop_oldest()
+        self._aged = next(reversed(self._batches), None)
 
     def drop(self, seq: int) -> None:
         """Forget a batch, if it is there."""
@@ -64,3 +74,7 @@ class EntryCache:
         found = self._batches.get(seq)
         entries = None if found is None else found.get(group)
         return entries if entries is not None and entries[0].index == first else None
+
+    def _drop_oldest(self) -> None:
+        _, left = self._batches.popitem(last=False)
+        self._bytes -= left.cost

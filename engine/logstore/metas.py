@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -13,6 +13,10 @@ BODY_MAX: Final = 1 << 20
 _MEMBERS_MAX: Final = 4096
 _KEY_MAX: Final = 480
 _NAME_MAX: Final = 64
+_PLACEMENTS_MAX: Final = 64
+_SEVEN: Final = b"\x97"
+"""How msgpack begins a list of seven."""
+_FIVE: Final = b"\x95"
 
 
 class MetaKind(IntEnum):
@@ -41,6 +45,54 @@ class SnapshotPoint:
     conf_state: ConfState
 
 
+class _Placement(NamedTuple):
+    """Members and peers, and how many bytes of a birth's body say so."""
+
+    conf_state: ConfState
+    peers: tuple[tuple[int, int], ...]
+    size: int
+
+
+class _Placements:
+    """The placements read so far, by their bytes: of a hundred thousand groups most are placed alike.
+
+    They are looked at once then, and are the same objects for all of these groups.
+    """
+
+    def __init__(self) -> None:
+        self._by_bytes: dict[bytes, _Placement] = {}
+        self._sizes: tuple[int, ...] = ()
+
+    def find(self, body: bytes) -> _Placement | None:
+        """The placement in the body of a birth, if its very bytes were read before."""
+        if body[:1] == _SEVEN:
+            for size in self._sizes:
+                found = self._by_bytes.get(body[1 : 1 + size])
+                if found is not None:
+                    return found
+        return None
+
+    def read(self, members: object, peers: object, body: bytes) -> _Placement:
+        """The placement that was unpacked from a body. Raises `BadMeta`."""
+        if not isinstance(peers, list) or not all(
+            isinstance(peer, list) and len(peer) == 2 for peer in peers
+        ):
+            raise BadMeta("peers are not pairs of numbers")
+        said = _pack([members, peers])[1:]
+        pairs = tuple((_number(replica), _number(node)) for replica, node in peers)
+        placement = _Placement(_conf_state(members), pairs, len(said))
+        if body.startswith(said, 1):
+            if len(self._by_bytes) >= _PLACEMENTS_MAX:
+                self._by_bytes, self._sizes = {}, ()
+            self._by_bytes[said] = placement
+            if len(said) not in self._sizes:
+                self._sizes = (*self._sizes, len(said))
+        return placement
+
+
+_PLACEMENTS: Final = _Placements()
+
+
 def encode_birth(birth: Birth) -> bytes:
     """The body of a BIRTH row; group and replica stand in the row itself."""
     return _pack(
@@ -58,9 +110,13 @@ def encode_birth(birth: Birth) -> bytes:
 
 def decode_birth(group: int, replica_id: int, body: bytes) -> Birth:
     """The birth of a row. Raises `BadMeta`."""
-    members, peers, start, end, epoch, directory_index, machine = _unpack(body, 7)
-    if not isinstance(peers, list) or not all(isinstance(peer, list) and len(peer) == 2 for peer in peers):
-        raise BadMeta("peers are not pairs of numbers")
+    known = _PLACEMENTS.find(body)
+    if known is not None:
+        placement = known
+        start, end, epoch, directory_index, machine = _unpack(_FIVE + body[1 + known.size :], 5)
+    else:
+        members, peers, start, end, epoch, directory_index, machine = _unpack(body, 7)
+        placement = _PLACEMENTS.read(members, peers, body)
     if not isinstance(start, bytes) or not (end is None or isinstance(end, bytes)):
         raise BadMeta("bounds are not keys")
     if not isinstance(machine, str):
@@ -68,8 +124,8 @@ def decode_birth(group: int, replica_id: int, body: bytes) -> Birth:
     return Birth(
         group=group,
         replica_id=replica_id,
-        conf_state=_conf_state(members),
-        peers=tuple((_number(replica), _number(node)) for replica, node in peers),
+        conf_state=placement.conf_state,
+        peers=placement.peers,
         start=start,
         end=end,
         epoch=_number(epoch),

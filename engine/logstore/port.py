@@ -252,6 +252,12 @@ class LogStore(Protocol[B]):
         Raises `DiskFull` or `StorageFailed`.
         """
 
+    def age(self) -> None:
+        """Let go of what is kept to be read again soon, and was there at the last call already. Loop thread.
+
+        Called about once a second.
+        """
+
     def finish(self, batch: B) -> None:
         """The batch is committed: its bytes need no longer be kept in memory. Loop thread."""
 

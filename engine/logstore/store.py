@@ -362,6 +362,10 @@ class LogStore:
         self._environment.adopt()
         check_end(self._environment, Mark(self._last_committed, self._chain))
 
+    def age(self) -> None:
+        """See `port.LogStore.age`."""
+        self._cache.age()
+
     def settle(self) -> None:
         """Flush what makes the newest batch visible; for a pause between commits. Writer thread.
 

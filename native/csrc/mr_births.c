@@ -20,7 +20,7 @@ int mr_logindex_bear(struct mr_logindex *index, uint64_t group, uint64_t replica
     uint32_t place;
     status = mr_log_settle(index, group, replica, &place);
     if (status != MR_OK) {
-        free(copy.bytes);
+        free(copy.block);
         return status;
     }
     struct mr_log *log = mr_log_at(index, place);
@@ -61,11 +61,11 @@ int mr_logindex_reset(struct mr_logindex *index, uint64_t group, uint64_t replic
         status = mr_undo_members(change, place, log);
     }
     if (status != MR_OK) {
-        free(copy.bytes);
+        free(copy.block);
         return status;
     }
-    if (log->members.bytes != NULL) {
-        change->garbage.items[change->garbage.count++] = log->members.bytes;
+    if (log->members.block != NULL) {
+        change->garbage.items[change->garbage.count++] = log->members.block;
     }
     log->members = copy;
     log->head.point_index = point_index;

@@ -204,7 +204,7 @@ static int append_terms(struct mr_change *change, uint32_t place, struct mr_log 
         if (log->terms.count > 0 && term == known) {
             continue;
         }
-        int status = mr_array_reserve(&log->terms, 1);
+        int status = mr_log_reserve_terms(log, 1);
         if (status == MR_OK) {
             status = mr_undo_terms_added(change, place, 1);
         }
@@ -242,7 +242,7 @@ static int append_run(struct mr_logindex *index, struct mr_change *change, uint3
         status = mr_log_segment(log, &span, &segment);
     }
     if (status == MR_OK) {
-        status = mr_array_reserve(&log->segments, 1);
+        status = mr_log_reserve(log, 1);
     }
     if (status == MR_OK) {
         status = mr_undo_segment_added(change, place);

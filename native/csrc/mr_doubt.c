@@ -188,7 +188,7 @@ int mr_doubt_settle(struct mr_logindex *index, struct mr_log *log, int *gone) {
     struct mr_doubted found = {.group = log->group, .replica = log->head.replica};
     found.last_index = end_of(log);
     found.last_term = term_at(log, found.last_index);
-    *gone = log->birth.bytes == NULL;
+    *gone = log->birth.block == NULL;
     if (*gone) {
         log->doubts |= MR_DOUBT_BIRTH;
     } else if (has_hole(log)) {
@@ -197,6 +197,7 @@ int mr_doubt_settle(struct mr_logindex *index, struct mr_log *log, int *gone) {
     found.whole_from = log->until;
     found.doubts = log->doubts & (ALL | MR_DOUBT_BIRTH);
     log->doubts = 0;
+    log->rescue = log->rescued_from = 0;
     if (found.doubts == 0) {
         return MR_OK;
     }

@@ -52,7 +52,7 @@ int mr_groups_add(struct mr_groups *table, uint64_t group, uint32_t *place) {
     if (mr_map_get(&table->places, group) != MR_NOWHERE) {
         return MR_EXISTS;
     }
-    int status = mr_map_reserve(&table->places);
+    int status = mr_map_reserve(&table->places, group);
     if (status == MR_OK && table->freed.count == 0) {
         status = reserve_row(table);
     }

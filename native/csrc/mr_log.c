@@ -14,12 +14,59 @@ void mr_log_begin(struct mr_log *log, uint64_t group, uint64_t replica) {
 }
 
 void mr_log_end(struct mr_log *log) {
-    free(log->birth.bytes);
-    free(log->members.bytes);
-    mr_array_free(&log->segments);
-    mr_array_free(&log->terms);
+    free(log->birth.block);
+    free(log->members.block);
+    if (log->segments.items != &log->first_segment) {
+        free(log->segments.items);
+    }
+    if (log->terms.items != &log->first_term) {
+        free(log->terms.items);
+    }
     uint64_t life = log->life + 1;
     *log = (struct mr_log){.life = life};
+}
+
+/* As mr_reserve, of an array whose first item may stand in `inside`. */
+static int reserve(void **items, uint32_t *room, uint32_t count, uint64_t more, size_t size, void *inside) {
+    if (*items == NULL && more == 1) {
+        *items = inside;
+        *room = 1;
+    }
+    if (*items != inside || count + more <= 1) {
+        return mr_reserve(items, room, count, more, size);
+    }
+    void *moved = NULL;
+    int status = mr_reserve(&moved, room, count, more, size);
+    if (status == MR_OK) {
+        memcpy(moved, inside, count * size);
+        *items = moved;
+    }
+    return status;
+}
+
+int mr_log_reserve(struct mr_log *log, uint64_t more) {
+    return reserve((void **)&log->segments.items, &log->segments.room, log->segments.count, more,
+                   sizeof(log->first_segment), &log->first_segment);
+}
+
+int mr_log_reserve_terms(struct mr_log *log, uint64_t more) {
+    return reserve((void **)&log->terms.items, &log->terms.room, log->terms.count, more,
+                   sizeof(log->first_term), &log->first_term);
+}
+
+static uint64_t body_memory(const struct mr_body *body) {
+    return body->block == NULL ? 0 : sizeof(uint32_t) + mr_body_length(body);
+}
+
+uint64_t mr_log_memory(const struct mr_log *log) {
+    uint64_t bytes = body_memory(&log->birth) + body_memory(&log->members);
+    if (log->segments.items != &log->first_segment) {
+        bytes += log->segments.room * sizeof(log->first_segment);
+    }
+    if (log->terms.items != &log->first_term) {
+        bytes += log->terms.room * sizeof(log->first_term);
+    }
+    return bytes;
 }
 
 uint32_t mr_log_position(const struct mr_log *log, uint64_t index) {
@@ -103,7 +150,7 @@ int mr_log_segment(struct mr_log *log, const struct mr_span *span, struct mr_seg
 
 int mr_log_put_back(struct mr_log *log, uint32_t position, const struct mr_segment *segments,
                     uint32_t count) {
-    int status = mr_array_reserve(&log->segments, count);
+    int status = mr_log_reserve(log, count);
     if (status != MR_OK || count == 0) {
         return status;
     }
@@ -116,7 +163,7 @@ int mr_log_put_back(struct mr_log *log, uint32_t position, const struct mr_segme
 
 int mr_log_put_back_terms(struct mr_log *log, uint32_t position, const struct mr_term_run *terms,
                           uint32_t count) {
-    int status = mr_array_reserve(&log->terms, count);
+    int status = mr_log_reserve_terms(log, count);
     if (status != MR_OK || count == 0) {
         return status;
     }

@@ -60,28 +60,45 @@ struct mr_term_run {
     uint64_t term;
 };
 
-/* Bytes of a META row, owned by who holds it. */
+/* Bytes of a META row behind their length, in one block of memory, owned by who holds it; NULL: no body. */
 struct mr_body {
-    uint8_t *bytes;
-    uint32_t length;
+    uint8_t *block;
 };
+
+static inline uint32_t mr_body_length(const struct mr_body *body) {
+    uint32_t length = 0;
+    if (body->block != NULL) {
+        memcpy(&length, body->block, sizeof(length));
+    }
+    return length;
+}
+
+static inline const uint8_t *mr_body_bytes(const struct mr_body *body) {
+    return body->block == NULL ? NULL : body->block + sizeof(uint32_t);
+}
 
 struct mr_log {
     uint64_t group; /* 0: nobody lives here */
     uint64_t life;  /* which life of this place it is: a reader of an earlier one finds an empty log */
     uint64_t base;
     uint64_t
-        touched;     /* the batch in whose undo the head stands; during recovery, as of which it was loaded */
-    uint64_t rescue; /* the collection that looked at the small states last, and for which batch */
-    uint64_t rescued_from;
-    uint64_t sure;   /* recovery, while in doubt: entries up to it are those that were promised, ... */
-    uint64_t until;  /* ... and so are those from this one on */
-    uint32_t doubts; /* MR_DOUBT_... */
+        touched; /* the batch in whose undo the head stands; during recovery, as of which it was loaded */
+    union {
+        uint64_t rescue; /* the collection that looked at the small states last, ... */
+        uint64_t sure;   /* recovery, while in doubt: entries up to it are those that were promised, ... */
+    };
+    union {
+        uint64_t rescued_from; /* ... and for which batch */
+        uint64_t until;        /* ... and so are those from this one on */
+    };
     struct mr_log_head head;
-    struct mr_body birth;                 /* no bytes: only rows of it have been found so far (recovery) */
-    struct mr_body members;               /* no bytes: those of the birth */
+    struct mr_body birth;                 /* none: only rows of it have been found so far (recovery) */
+    struct mr_body members;               /* none: those of the birth */
     MR_ARRAY(struct mr_segment) segments; /* ascending; without a hole except during recovery */
     MR_ARRAY(struct mr_term_run) terms;   /* ascending; may begin before the first index */
+    struct mr_term_run first_term;        /* memory for one term, and for one segment: a resting log has no */
+    struct mr_segment first_segment;      /* more. A log never moves, so arrays may stand inside of it. */
+    uint32_t doubts;                      /* MR_DOUBT_... */
 };
 
 static inline uint64_t mr_segment_first(const struct mr_log *log, uint32_t position) {
@@ -97,6 +114,13 @@ void mr_log_begin(struct mr_log *log, uint64_t group, uint64_t replica);
 
 /* Gives the memory back; the place may begin another life. */
 void mr_log_end(struct mr_log *log);
+
+/* Makes room for `more` further segments, or terms; nothing else may. Errors: MR_MEMORY, MR_TOO_MANY. */
+int mr_log_reserve(struct mr_log *log, uint64_t more);
+int mr_log_reserve_terms(struct mr_log *log, uint64_t more);
+
+/* Bytes of memory that it takes beside itself. */
+uint64_t mr_log_memory(const struct mr_log *log);
 
 /* The first position whose segment begins at `index` or later. */
 uint32_t mr_log_position(const struct mr_log *log, uint64_t index);

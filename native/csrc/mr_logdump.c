@@ -38,8 +38,8 @@ static struct log_record describe(const struct mr_log *log, uint64_t as_of) {
                                .as_of = as_of,
                                .base = log->base,
                                .head = log->head,
-                               .birth = log->birth.length,
-                               .members = log->members.length,
+                               .birth = mr_body_length(&log->birth),
+                               .members = mr_body_length(&log->members),
                                .segments = log->segments.count,
                                .terms = log->terms.count};
 }
@@ -55,8 +55,8 @@ static uint8_t *put(uint8_t *target, const void *bytes, uint64_t length) {
 
 static uint8_t *put_log(uint8_t *target, const struct mr_log *log, const struct log_record *record) {
     target = put(target, record, sizeof(*record));
-    target = put(target, log->birth.bytes, record->birth);
-    target = put(target, log->members.bytes, record->members);
+    target = put(target, mr_body_bytes(&log->birth), record->birth);
+    target = put(target, mr_body_bytes(&log->members), record->members);
     target = put(target, log->segments.items, record->segments * sizeof(struct mr_segment));
     return put(target, log->terms.items, record->terms * sizeof(struct mr_term_run));
 }
@@ -121,7 +121,7 @@ int mr_logdump_batches(const struct mr_logindex *index, uint64_t until, struct m
  * long ones to new pages takes longer than all else. Memory that is not written to costs nothing. */
 static int load_segments(struct mr_log *log, const uint8_t *data, uint32_t count, uint64_t oldest,
                          uint64_t newest) {
-    int status = mr_array_reserve(&log->segments, (uint64_t)count + count / 4);
+    int status = mr_log_reserve(log, (uint64_t)count + count / 4);
     uint64_t end = 0;
     for (uint32_t i = 0; status == MR_OK && i < count; i++) {
         struct mr_segment segment;
@@ -138,7 +138,7 @@ static int load_segments(struct mr_log *log, const uint8_t *data, uint32_t count
 }
 
 static int load_terms(struct mr_log *log, const uint8_t *data, uint32_t count) {
-    int status = mr_array_reserve(&log->terms, count);
+    int status = mr_log_reserve_terms(log, count);
     for (uint32_t i = 0; status == MR_OK && i < count; i++) {
         struct mr_term_run term;
         memcpy(&term, data + i * sizeof(term), sizeof(term));

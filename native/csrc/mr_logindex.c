@@ -53,13 +53,11 @@ void mr_logindex_totals(const struct mr_logindex *index, struct mr_log_totals *t
 
 uint64_t mr_logindex_memory(const struct mr_logindex *index) {
     uint64_t bytes = (uint64_t)index->slabs.count * MR_SLAB * sizeof(struct mr_log) +
-                     (index->places.room + index->tombstone_places.room) * sizeof(struct mr_map_cell) +
+                     mr_map_memory(&index->places) + mr_map_memory(&index->tombstone_places) +
                      index->ledger.room * sizeof(struct mr_stored) +
                      (uint64_t)index->tombstones.room * sizeof(struct mr_tombstone);
     for (uint32_t i = 0; i < index->used_places; i++) {
-        const struct mr_log *log = mr_log_at(index, i);
-        bytes += log->segments.room * sizeof(*log->segments.items) +
-                 log->terms.room * sizeof(*log->terms.items) + log->birth.length + log->members.length;
+        bytes += mr_log_memory(mr_log_at(index, i));
     }
     return bytes;
 }
@@ -89,14 +87,14 @@ const struct mr_log_head *mr_logindex_head(const struct mr_logindex *index, uint
 
 uint32_t mr_logindex_birth(const struct mr_logindex *index, uint32_t place, const uint8_t **body) {
     const struct mr_log *log = mr_log_at(index, place);
-    *body = log->birth.bytes;
-    return log->birth.length;
+    *body = mr_body_bytes(&log->birth);
+    return mr_body_length(&log->birth);
 }
 
 uint32_t mr_logindex_members(const struct mr_logindex *index, uint32_t place, const uint8_t **body) {
     const struct mr_log *log = mr_log_at(index, place);
-    *body = log->members.bytes;
-    return log->members.length;
+    *body = mr_body_bytes(&log->members);
+    return mr_body_length(&log->members);
 }
 
 uint64_t mr_logindex_term(const struct mr_logindex *index, uint32_t place, uint64_t entry) {
@@ -218,7 +216,7 @@ static int reserve_free_places(struct mr_logindex *index) {
 }
 
 int mr_log_settle(struct mr_logindex *index, uint64_t group, uint64_t replica, uint32_t *place) {
-    int status = mr_map_reserve(&index->places);
+    int status = mr_map_reserve(&index->places, group);
     if (status == MR_OK) {
         status = reserve_free_places(index);
     }
@@ -242,12 +240,12 @@ int mr_body_copy(const uint8_t *bytes, uint32_t length, struct mr_body *copy) {
     if (length > BODY_MAX) {
         return MR_TOO_LARGE;
     }
-    copy->bytes = malloc(length == 0 ? 1 : length);
-    if (copy->bytes == NULL) {
+    copy->block = malloc(sizeof(length) + length);
+    if (copy->block == NULL) {
         return MR_MEMORY;
     }
-    memcpy(copy->bytes, bytes, length);
-    copy->length = length;
+    memcpy(copy->block, &length, sizeof(length));
+    memcpy(copy->block + sizeof(length), bytes, length);
     return MR_OK;
 }
 
@@ -264,7 +262,7 @@ int mr_tombstone_put(struct mr_logindex *index, const struct mr_tombstone *tombs
         *found = *tombstone;
         return MR_OK;
     }
-    int status = mr_map_reserve(&index->tombstone_places);
+    int status = mr_map_reserve(&index->tombstone_places, tombstone->group);
     if (status == MR_OK) {
         status = mr_array_reserve(&index->tombstones, 1);
     }

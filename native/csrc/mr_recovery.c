@@ -65,7 +65,7 @@ static int keep_body(struct mr_log *log, int state, struct mr_body *body, uint64
     struct mr_body copy;
     int status = mr_body_copy(bytes, length, &copy);
     if (status == MR_OK) {
-        free(body->bytes);
+        free(body->block);
         *body = copy;
     }
     return status;
@@ -83,7 +83,7 @@ int mr_logindex_recover_birth(struct mr_logindex *index, uint64_t group, uint64_
         return MR_OK;
     }
     int status = provisional(index, group, replica, &log);
-    if (status == MR_OK && carrier == origin && log->birth.bytes == NULL) {
+    if (status == MR_OK && carrier == origin && log->birth.block == NULL) {
         log->doubts = 0; /* nothing can have been said of it before */
     }
     return status == MR_OK ? keep_body(log, MR_STATE_BIRTH, &log->birth, carrier, origin, body, length)
@@ -307,7 +307,7 @@ static void settle_terms(struct mr_log *log) {
 /* Checks a log: it was born, and has no hole. Errors: MR_ABSENT, MR_GAP. */
 static int settle_log(struct mr_log *log, struct mr_log_failure *failure) {
     *failure = (struct mr_log_failure){.group = log->group};
-    if (log->birth.bytes == NULL) {
+    if (log->birth.block == NULL) {
         return MR_ABSENT;
     }
     /* A cut may have left only what had been truncated before. */

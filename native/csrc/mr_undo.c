@@ -184,7 +184,7 @@ static int put_back_tombstone(struct mr_logindex *index, const struct footer *fo
 }
 
 static void put_back_members(struct mr_log *log, const uint8_t *payload) {
-    free(log->members.bytes);
+    free(log->members.block);
     memcpy(&log->members, payload, sizeof(log->members));
 }
 
@@ -194,7 +194,7 @@ static void unbear(struct mr_logindex *index, uint32_t place) {
 }
 
 static int unbury(struct mr_logindex *index, uint32_t place) {
-    int status = mr_map_reserve(&index->places);
+    int status = mr_map_reserve(&index->places, mr_log_at(index, place)->group);
     if (status == MR_OK) {
         struct mr_log *log = mr_log_at(index, place);
         log->life--;

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from multiraft.native.errors import NativeBug, Refused
 from multiraft.native.grouptable import NEVER, DormantRow, GroupTable
 
-GROUPS = st.integers(1, 12)
+GROUPS = st.integers(1, 12) | st.integers(2**32 + 1, 2**32 + 12)
 ROWS = st.builds(
     DormantRow,
     st.integers(1, 2**64 - 1),
@@ -35,6 +35,21 @@ def test_what_is_due_comes_by_place_however_many_there_are():
         table.due_at(table.add(group), group % 2)
     assert table.due(0) == [group for group in groups if group % 2 == 0]
     assert table.due(1) == groups
+
+
+def test_large_numbers_are_groups_as_well():
+    """The first of them makes the map behind the table another one, when it has room left and when not."""
+    for small in range(40):
+        table = GroupTable()
+        groups = [*range(1, small + 1), 2**32 + 1, 1 << 32, 2**64 - 1, *range(1000, 1040)]
+        for group in groups:
+            table.due_at(table.add(group), 1)
+        assert table.due(1) == groups
+        for group in groups[::2]:
+            table.remove(group)
+            with pytest.raises(Refused):
+                table.remove(group)
+        assert table.due(1) == groups[1::2]
 
 
 def test_a_second_row_and_one_that_is_not_there_are_refused():

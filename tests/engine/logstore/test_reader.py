@@ -113,3 +113,20 @@ def test_runs_of_many_values_are_read_back_whole(tmp_path: Path):
         put(store, appended(8, make_entries(index, 1, size=10 * index)), appended(7, entry))
     assert all_entries(store, 7) == wanted
     store.close()
+
+
+def test_what_nobody_reads_soon_leaves_the_cache():
+    store = MemoryLogStore()
+    put(store, born(7))
+    put(store, appended(7, make_entries(2, 1)))
+    store.age()
+    put(store, appended(7, make_entries(3, 1)))
+    assert len(store._cache._batches) == 2, "an entry stays from one call to the next at least"
+    store.age()
+    assert next(iter(store._cache._batches.values())).get(7) == tuple(make_entries(3, 1))
+    store.age()
+    assert not store._cache._batches
+    assert store._cache._bytes == 0
+    assert all_entries(store, 7) == list(make_entries(2, 2))
+    put(store, appended(7, make_entries(4, 1)))
+    assert len(store._cache._batches) == 1
