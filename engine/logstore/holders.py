@@ -8,7 +8,7 @@ from ..errors import Corruption
 from .chunks import chunk_key
 from .environment import Environment
 from .opening import open_batch, runs_of
-from .visit import checked_chunk
+from .visit import whole_chunk
 
 _READ_BYTES: Final = 1 << 20
 """No further batch is read once so many bytes have been; one that is larger is never read."""
@@ -38,7 +38,7 @@ def _runs_held(environment: Environment, index: LogIndex, stored: Stored) -> lis
     try:
         with environment.reading() as get:
             values = [
-                checked_chunk(get(chunk_key(stored.seq, number)), stored.seq, number)
+                whole_chunk(get(chunk_key(stored.seq, number)), stored.seq, number)
                 for number in range(stored.chunks)
             ]
         blob, contents = open_batch(stored.seq, values)

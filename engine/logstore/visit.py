@@ -6,7 +6,7 @@ from typing import Final
 from ...native.logindex import Rows, Stored
 from ...native.logrescue import LogRescue
 from ..errors import Corruption
-from .chunks import Buffer, checksum_holds, chunk_key, read_header
+from .chunks import Buffer, chunk_key, read_header
 from .environment import Environment
 from .metas import MetaKind
 from .opening import open_batch
@@ -37,8 +37,8 @@ class Visit:
         seq, read = self.stored.seq, 0
         with self._environment.reading() as get:
             while not self.is_read and read < room:
-                value = checked_chunk(get(chunk_key(seq, len(self._values))), seq, len(self._values))
-                self._values.append(value)
+                value = whole_chunk(get(chunk_key(seq, len(self._values))), seq, len(self._values))
+                self._values.append(value)  # `open_batch` looks at the checksums, of all chunks at once
                 read += len(value)
         return read
 
@@ -73,11 +73,9 @@ class Visit:
         self._opened = True
 
 
-def checked_chunk(value: Buffer | None, seq: int, number: int) -> bytes:
-    """A copy of what is stored for a chunk. Raises `Corruption` if it is not what was written."""
+def whole_chunk(value: Buffer | None, seq: int, number: int) -> bytes:
+    """A copy of what is stored for a chunk. Raises `Corruption` if it does not say that it is this one."""
     if value is None:
         raise Corruption(f"chunk {number} of log batch {seq} is missing")
     read_header(value, seq, number)
-    if not checksum_holds(value):
-        raise Corruption(f"chunk {number} of log batch {seq} is damaged")
     return bytes(value)
