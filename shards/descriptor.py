@@ -34,30 +34,19 @@ class RangeDescriptor(NamedTuple):
 
     def replica_on(self, node: int) -> int | None:
         """The id of the replica on a node, None if there is none."""
-        for replica, home in self.replicas:
-            if home == node:
-                return replica
-        return None
+        return _placed(self.replicas, node)[0]
 
     def birth_on(self, node: int) -> Birth | None:
         """How the replica on a node is born, None if there is none."""
-        replica = self.replica_on(node)
+        replica, members = _placed(self.replicas, node)
         if replica is None:
             return None
-        return Birth(
-            group=self.group,
-            replica_id=replica,
-            conf_state=_all_voters(self.replicas),
-            peers=self.replicas,
-            start=self.start,
-            end=self.end,
-            epoch=self.epoch,
-            directory_index=self.created,
-            machine="kv",
-        )
+        group, start, end, epoch, replicas, created = self
+        return Birth(group, replica, members, replicas, start, end, epoch, created, "kv")
 
 
 @lru_cache(maxsize=1024)
-def _all_voters(replicas: Replicas) -> ConfState:
-    """One object for the thousands of groups that are placed alike."""
-    return ConfState(voters=tuple(sorted(replica for replica, _ in replicas)))
+def _placed(replicas: Replicas, node: int) -> tuple[int | None, ConfState]:
+    """The replica on a node, and the members: the same objects for thousands of groups placed alike."""
+    here = next((replica for replica, home in replicas if home == node), None)
+    return here, ConfState(voters=tuple(sorted(replica for replica, _ in replicas)))

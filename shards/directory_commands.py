@@ -8,15 +8,16 @@ A command's body (behind the envelope that all commands share) is one msgpack ar
 =====================================================  ===============================================
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from enum import IntEnum
-from itertools import pairwise
-from typing import Final, NamedTuple, TypeAlias, cast
+from itertools import pairwise, starmap
+from operator import le, lt
+from typing import Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 import msgpack
 
 from ..engine.errors import CommandTooLarge, InvalidArgument, InvalidRanges
-from ..engine.statemachine.commands import check_key
+from ..engine.statemachine.commands import MAX_KEY, check_key
 from .keyrange import Interval, KeyRange
 
 MAX_BODY: Final = 256 * 1024
@@ -137,11 +138,31 @@ def _is_node(node: object) -> bool:
 
 def _ranges(pairs: tuple[object, ...]) -> tuple[KeyRange, ...]:
     _check_count(pairs)
+    if _are_in_order(pairs):
+        return tuple(starmap(KeyRange, pairs))
     ranges = sorted(map(_range, pairs), key=lambda one: one.start)
     for before, one in pairwise(ranges):
         if before.overlaps(one):
             raise InvalidRanges(f"the range {one} overlaps the range {before} of the same command")
     return tuple(ranges)
+
+
+def _are_in_order(pairs: tuple[object, ...]) -> TypeGuard[tuple[Interval, ...]]:
+    """Whether they are ranges, ascend and do not overlap: what to expect, and found by whole columns.
+
+    Looked at one by one, a thousand ranges take five times as long.
+    """
+    if set(map(type, pairs)) != {tuple} or set(map(len, cast("tuple[Sized, ...]", pairs))) != {2}:
+        return False
+    starts, ends = zip(*cast("tuple[Interval, ...]", pairs), strict=True)
+    bounded = ends if ends[-1] is not None else ends[:-1]
+    bounds = (*starts, *bounded)
+    return (
+        set(map(type, bounds)) == {bytes}
+        and max(map(len, bounds)) <= MAX_KEY
+        and all(map(lt, starts, bounded))
+        and all(map(le, bounded, starts[1:]))
+    )
 
 
 def _check_count(pairs: Sequence[object]) -> None:

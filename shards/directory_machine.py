@@ -193,11 +193,13 @@ def check_nodes(command: Create, known: frozenset[int]) -> None:
 
 
 def missing_ranges(directory: Directory, wanted: Sequence[KeyRange]) -> list[KeyRange]:
-    """Those that do not exist yet; exactly the same bounds count as existing.
+    """Those that do not exist yet; exactly the same bounds count as existing. ``wanted`` ascend.
 
     Raises:
         InvalidRanges: one overlaps an existing range of other bounds.
     """
+    if wanted and not directory.overlapping(wanted[0].start, wanted[-1].end, limit=1):
+        return list(wanted)
     missing: list[KeyRange] = []
     for one in wanted:
         found = directory.overlapping(one.start, one.end, limit=1)

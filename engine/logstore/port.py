@@ -14,8 +14,7 @@ from ...raft.entry import Entry, EntryId
 from ...raft.state import ConfState, HardState, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(NamedTuple):
     """Why a replica exists here, and as what: durable before the replica says anything.
 
     A newborn group stands at snapshot point (index 1, term 1) with commit 1 and hard-state term 0.

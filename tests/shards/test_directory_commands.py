@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiraft.engine.errors import CommandTooLarge, Error, InvalidArgument, InvalidRanges, KeyTooLarge
+from multiraft.shards import directory_commands
 from multiraft.shards.directory_commands import (
     MAX_BODY,
     MAX_RANGES,
@@ -153,3 +154,23 @@ def test_encoding_refuses_what_decoding_would(
 def test_encoding_refuses_an_address_that_is_no_text():
     with pytest.raises(InvalidArgument):
         register_body(1, UUID, "\ud800", UUID)
+
+
+BOUND = st.sampled_from([b"", b"a", b"b", b"c", b"k" * 480, b"k" * 481, None, "a", 7])
+PAIRS = st.lists(st.one_of(st.tuples(BOUND, BOUND), st.just([b"a"]), st.just(b"ab")), min_size=1, max_size=4)
+
+
+@given(pairs=PAIRS)
+def test_ranges_in_order_are_told_by_columns_as_they_are_one_by_one(pairs: list[object]):
+    body = msgpack.packb((2, 1, (1,), pairs))
+    with pytest.MonkeyPatch.context() as patch:
+        quick = _answer(body)
+        patch.setattr(directory_commands, "_are_in_order", lambda _: False)
+        assert quick == _answer(body)
+
+
+def _answer(body: bytes) -> object:
+    try:
+        return decode(body)
+    except Error as error:
+        return type(error), str(error)

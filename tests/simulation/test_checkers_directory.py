@@ -1,7 +1,6 @@
 """The checker of the directory, and the model behind it."""
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -43,7 +42,7 @@ class Directories(Trace):
         directory: RealDirectory = self.replicas[node].machine.directory
         birth = directory.by_group(of).birth_on(node)
         assert birth is not None
-        return replace(birth, **other)
+        return birth._replace(**other)
 
     def bear(self, node: int, birth: Birth) -> None:
         self.commit(node, GroupWrite(birth.group, birth.replica_id, birth=birth))
