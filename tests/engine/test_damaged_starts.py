@@ -5,8 +5,11 @@ import pytest
 from multiraft.engine.errors import Corruption
 from multiraft.engine.logstore.chunks import chunk_key
 from multiraft.engine.lostlogs import UNKNOWN
+from multiraft.engine.outbox import Outbox
+from multiraft.engine.runs import Runs
+from multiraft.raft.messages import Message, MsgType
 
-from .harness import Host, Nodes, birth, put
+from .harness import Host, Nodes, birth, put, sent
 
 GROUP, OTHER = 5, 6
 
@@ -102,3 +105,55 @@ def test_a_replica_whose_birth_was_lost_is_not_born_again(nodes: Nodes):
     host.node.replicas.create([birth(7, 3)])
     assert not host.node.replicas.expects(7)
     assert isinstance(host.node.replicas.lost[7], Corruption)
+
+
+def newest_destroyed(host: Host) -> None:
+    """The newest batch cannot be read any more, and nothing behind it says of whom it was."""
+    values = host.log.environment.values
+    values[max(values)] = b"damaged"
+
+
+def asked_for_vote(nodes: Nodes, candidate: int, term: int) -> list[bool]:
+    """Whether node 2 refused each of the candidates that it has answered by now, with its disk's consent."""
+    outbox = Outbox(Runs())
+    ask = Message(MsgType.VOTE, to=12, from_=10 + candidate, term=term, log_term=1, index=1)
+    outbox.add(2, GROUP, ask)
+    nodes.wire = [(candidate, frame) for frame in outbox.frames(1)]
+    nodes.deliver()
+    for _ in range(3):
+        nodes[2].turn()
+        nodes[2].write()
+    answers = [one.message for one in sent(nodes, 2) if one.message.type is MsgType.VOTE_RESP]
+    assert all(answer.term == term for answer in answers)
+    return [answer.reject for answer in answers]
+
+
+def test_a_vote_in_a_damaged_newest_batch_is_not_given_twice():
+    """Two leaders in one term would be the end of it."""
+    nodes = Nodes()
+    nodes.create(GROUP)
+    for _ in range(3):
+        nodes[2].turn()
+        nodes[2].write()
+    assert asked_for_vote(nodes, 1, term=5) == [False]
+    newest_destroyed(nodes[2])
+    again = nodes[2].crash()
+    assert asked_for_vote(nodes, 3, term=5) == []
+    assert isinstance(again.node.replicas.lost[GROUP], Corruption)
+
+
+def test_an_acknowledgement_in_a_damaged_newest_batch_still_counts(nodes: Nodes):
+    """The other one that is alive was not told of the write: no majority is made without it."""
+    write(nodes, GROUP, 2)
+    nodes.cut = {2}
+    write(nodes, GROUP, 1, first=2)
+    assert nodes[1].answer(2) == [None]
+    newest_destroyed(nodes[3])
+    nodes[3].crash()
+    nodes.cut = {1}
+    nodes.pass_time(6)
+    assert not nodes[2].replica(GROUP).leads
+    assert GROUP not in nodes[3].node.replicas.running
+    nodes.cut = set()
+    nodes.pass_time(6)
+    assert nodes[2].machine(GROUP).get(b"2") == b"value 2"

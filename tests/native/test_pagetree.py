@@ -7,7 +7,7 @@ import lmdb
 import pytest
 
 from multiraft.engine.offline.lmdbfile import LmdbFile
-from multiraft.engine.trees import damage_of
+from multiraft.engine.trees import LEAVES_S, damage_of
 
 PAGE = 4096
 
@@ -43,6 +43,23 @@ def test_no_change_of_a_pages_header_or_offsets_goes_unseen(path: Path):
         changed[place] ^= 1 << draw.randrange(8)
         path.write_bytes(changed)
         assert damage_of(path) is not None, place
+
+
+def test_leaves_are_passed_over_once_the_time_is_up_and_branches_are_not(path: Path, caplog):
+    """One leaf after the other is damaged: those that are passed over are said to be, whichever they are."""
+    data = path.read_bytes()
+    with LmdbFile(path) as file:
+        leaves = [number for number, _, _ in file._leaves(b"", None, False, file._refuse)]
+        root = file._meta.root
+    for page, seen in ((leaves[-1], False), (root, True)):
+        changed = bytearray(data)
+        changed[page * PAGE] ^= 1
+        path.write_bytes(changed)
+        caplog.clear()
+        late = iter([0.0, *[LEAVES_S] * 9])
+        assert (damage_of(path, lambda late=late: next(late)) is not None) is seen
+        assert ("not all its leaves" in caplog.text) is not seen
+        assert damage_of(path) is not None
 
 
 def test_any_bytes_are_walked_safely(path: Path):
