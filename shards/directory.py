@@ -61,6 +61,12 @@ class Directory:
         """How many ranges there are."""
         return len(self._starts)
 
+    @property
+    def group_bounds(self) -> tuple[int, int]:
+        """The lowest and the highest group that serves a range; (0, 0) if there is none."""
+        groups = self._sorted_groups
+        return (groups[0], groups[-1]) if groups else (0, 0)
+
     # -- asking ----------------------------------------------------------------------------------
 
     def lookup(self, key: bytes) -> RangeDescriptor | None:

@@ -13,8 +13,11 @@ from multiraft.engine.errors import Corruption, Error
 from multiraft.engine.statemachine.applied import Applied
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.raft.state import ConfState
+from multiraft.shards import directory_store
+from multiraft.shards.descriptor import RangeDescriptor
+from multiraft.shards.directory import Directory
 from multiraft.shards.directory_commands import create_body, register_body
-from multiraft.shards.directory_store import META_KEY, range_pair
+from multiraft.shards.directory_store import META_KEY, meta_pair, range_pair, read_directory
 from multiraft.shards.keyrange import KeyRange
 from multiraft.shards.planning import ranges_from_splits
 from tests.shards.test_keyrange import intervals, members
@@ -220,3 +223,28 @@ def test_a_damaged_store_is_not_opened():
     one.store.put(*range_pair(descriptor._replace(group=2)))
     with pytest.raises(Corruption, match="group 2 serves two ranges"):
         Watched(store=one.store)
+
+
+def test_a_directory_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch):
+    """Whatever the groups' order is; and what the pieces contradict each other in is damage."""
+    ranges = [
+        RangeDescriptor(2 + n * 7 % 11, b"%02d" % n, b"%02d" % (n + 1), 1, ((1, 1),), 1) for n in range(11)
+    ]
+    whole = Directory()
+    whole.version, whole.next_group = 1, 13
+    whole.add(ranges)
+    pairs = [meta_pair(whole), *map(range_pair, ranges)]
+    monkeypatch.setattr(directory_store, "_PIECE", 3)
+    read = read_directory(pairs)
+    assert read.overlapping(b"", None) == ranges
+    assert [read.by_group(one.group) for one in ranges] == ranges
+    assert read.group_bounds == (2, 12)
+    for wrong in (
+        ranges[10]._replace(group=2),
+        ranges[10]._replace(start=b"000"),
+        ranges[10]._replace(group=13),
+    ):
+        with pytest.raises(Corruption):
+            read_directory([*pairs[:-1], range_pair(wrong)])
+    with pytest.raises(Corruption):
+        read_directory([pairs[0], range_pair(ranges[0]._replace(group=0))])
