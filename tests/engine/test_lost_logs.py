@@ -1,9 +1,13 @@
 """A replica whose log is damaged: silent, with term and vote, until a snapshot makes up for what is lost."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from multiraft.engine.errors import NotLeader
 from multiraft.engine.logstore.chunks import chunk_key
+from multiraft.engine.lostlogs import SupersededLog
 from multiraft.raft.entry import EntryId
 from multiraft.raft.messages import MsgType
 from multiraft.raft.state import ConfState, Snapshot
@@ -175,3 +179,13 @@ def test_a_replica_that_is_alone_stops_at_damage():
     damage(host, host.log.group(GROUP).last_index())
     nodes.pass_time(1)
     assert GROUP in host.node.replicas.lost
+
+
+@pytest.mark.parametrize(("at", "whole"), [((1, 5), False), ((3, 8), False), ((3, 9), True), ((4, 2), True)])
+def test_a_log_is_whole_again_once_it_stands_where_it_had_promised_to_reach(at, whole):
+    """It may have been cut before it was damaged: that it begins with a snapshot proves nothing."""
+    term, index = at
+    log = SimpleNamespace(first_index=lambda: index + 1, last_index=lambda: 20, term=lambda _: term)
+    superseded = SupersededLog(cast("Any", log), EntryId(3, 9))
+    assert superseded.whole is whole
+    assert superseded.last_index() == (20 if whole else 0)

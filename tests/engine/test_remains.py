@@ -8,7 +8,8 @@ from multiraft.engine.config import EngineConfig
 from multiraft.engine.errors import Corruption
 from multiraft.engine.logstore.chunks import chunk_key
 from multiraft.engine.logstore.port import GroupWrite
-from multiraft.engine.statemachine.commands import encode_delete, envelope
+from multiraft.engine.remains import Remains, bring_up
+from multiraft.engine.statemachine.commands import encode_batch, envelope
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
 from multiraft.engine.statemachine.records import PREFIX, Kind, record_key
 from multiraft.raft.state import HardState
@@ -106,6 +107,8 @@ def test_a_damaged_entry_is_the_end_of_what_can_be_read(config: EngineConfig):
     for _ in range(3):
         assert_readable_up_to(nodes, entries[6], range(7))
         nodes.pass_time(1)
+        if config is CONFIG:
+            assert nodes[1].state.durable_applied(GROUP) == entries[6], "what is applied is flushed as such"
         restarted(nodes, 1)
 
 
@@ -177,8 +180,8 @@ def test_a_damaged_value_is_told_and_the_others_are_served():
         nodes.settle()
         assert isinstance(nodes[1].answer(("read", number)), bytes) is served
     assert isinstance(nodes[1].answer(("read", 2)), Corruption)
-    deletion = envelope(7, 99, 1, encode_delete(key(2)))
-    nodes[1].propose(GROUP, put(key(10), b"value 10"), deletion, put(key(11), b"never"), token="met")
+    both = envelope(7, 99, 1, encode_batch([(key(12), b"half"), (key(2), None)]))
+    nodes[1].propose(GROUP, put(key(10), b"value 10"), both, put(key(11), b"never"), token="met")
     nodes.settle()
     numbers = [number for number in range(20) if number not in {2, 11}]
     for _ in range(3):
@@ -188,6 +191,7 @@ def test_a_damaged_value_is_told_and_the_others_are_served():
         assert lost.index == entries[9] + 2
         assert [number for number in numbers if stale(host, number)] == [0, 1, *range(3, 11)]
         assert stale(host, 11) is None
+        assert stale(host, 12) is None, "a batch is carried out as a whole or not at all"
         with pytest.raises(Corruption):
             stale(host, 2)
         nodes.pass_time(0.5)
@@ -233,3 +237,11 @@ def test_a_record_that_is_found_damaged_by_a_flush_ends_it():
     nodes.pass_time(0.5)
     assert [number for number in range(20) if stale(again, number)] == [*range(6)]
     write(nodes, GROUP, 6)
+
+
+def test_a_log_that_is_not_the_one_which_led_to_the_state_is_not_applied_to_it():
+    nodes = alone()
+    machine, log = nodes[1].machine(GROUP), nodes[1].log.group(GROUP)
+    of_another_term = Remains(machine, nodes[1].replica(GROUP).applied._replace(index=3, term=9))
+    found = bring_up(GROUP, of_another_term, log, log.last_index(), nodes[1].state, lambda: of_another_term)
+    assert found.applied.index == 3
