@@ -77,7 +77,7 @@ class Keyspace:
             except Corruption:
                 if key[: PREFIX.size] == start[: PREFIX.size]:
                     raise
-                prefix = self.stored_prefix()
+                prefix = self._stored_prefix_if_known()
                 if start[: PREFIX.size] == PREFIX.pack(prefix) and self._counted != prefix:
                     self._count()  # under another one a peer's state takes the place of what is counted here
                     self._counted = prefix
@@ -172,6 +172,13 @@ class Keyspace:
             record = read_group_record(self._store.medium, self.group)
             self._stored_prefix = NO_DATA if record is None else record.prefix
         return self._stored_prefix
+
+    def _stored_prefix_if_known(self) -> int:
+        """As :meth:`stored_prefix`; 0, too, if the record is damaged: then nobody reads under its prefix."""
+        try:
+            return self.stored_prefix()
+        except Corruption:
+            return NO_DATA
 
     def _prefix_below(self) -> int:
         """The prefix of what lies under the active layer, 0 if there is no data."""

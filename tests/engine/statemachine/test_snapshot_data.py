@@ -11,6 +11,7 @@ from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.engine.statemachine.memory_store import MemoryStateStore
 from multiraft.engine.statemachine.opening import check_tally
 from multiraft.engine.statemachine.overlay import OverlayStore
+from multiraft.engine.statemachine.records import Kind, record_key
 from multiraft.engine.statemachine.view import StateView
 from multiraft.raft.state import ConfState
 
@@ -240,14 +241,24 @@ def test_after_a_failed_write_of_staged_data_no_flush_counts_until_the_file_is_c
     assert store.crash().group(1).get(b"late") == b"v"
 
 
-def test_damage_in_the_state_that_is_replaced_does_not_count_against_the_new_one():
-    """The old state's last key stands next to the new one's first, where a missing key is looked for."""
-    store = MemoryStateStore()
-    filled(store)
-    last = max(key for key in store.medium.contents if key.endswith(PAIRS[-1][0]))
-    store.medium.contents[last] = (
-        bytes([store.medium.contents[last][0] ^ 1]) + store.medium.contents[last][1:]
-    )
+def rot(store: MemoryStateStore, key: bytes) -> None:
+    """A bit of a stored value turns over."""
+    value = store.medium.contents[key]
+    store.medium.contents[key] = bytes([value[0] ^ 1]) + value[1:]
+
+
+@pytest.mark.parametrize("record_too", [False, True])
+def test_damage_in_the_state_that_is_replaced_does_not_count_against_the_new_one(record_too: bool):
+    """The old state's last key stands next to the new one's first, where a missing key is looked for.
+
+    And the record of where the old state lies need not be readable for that.
+    """
+    kept = MemoryStateStore()
+    filled(kept)
+    rot(kept, max(key for key in kept.medium.contents if key.endswith(PAIRS[-1][0])))
+    if record_too:
+        rot(kept, record_key(Kind.GROUP, 1))
+    store = MemoryStateStore(kept.medium.contents)
     store.take_over(1, staged(store, [(b"other", b"1")]))
     store.set_applied(1, Applied(20, 4, CONF))
     for _ in range(2):
