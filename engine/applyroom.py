@@ -43,6 +43,8 @@ class ApplyRoom:
         self._room = min(self._limit - self._state.pending_bytes, TURN_BYTES)
         if self._room <= 0:
             return dict(active)
+        if not self._held:
+            return dict(active)
         held, self._held = self._held, {}
         first = {group: one for group, one in held.items() if running.get(group) is one}
         for group, replica in first.items():

@@ -74,12 +74,9 @@ class Turns:
         self.sent_bytes = 0
         self.ticks = 0
         self.longest: TurnFigures | None = None
-        self.recent: deque[TurnFigures] = deque(maxlen=KEPT)
-
-    @property
-    def longest_seconds(self) -> float:
+        self.longest_seconds = 0.0
         """How long the longest turn took."""
-        return 0.0 if self.longest is None else self.longest.seconds
+        self.recent: deque[TurnFigures] = deque(maxlen=KEPT)
 
     def add(self, turn: TurnFigures) -> None:
         """A turn is over."""
@@ -88,8 +85,9 @@ class Turns:
         self.sent_bytes += turn.sent_bytes
         self.ticks += turn.ticks
         self.recent.append(turn)
-        if self.longest is None or turn.seconds > self.longest.seconds:
-            self.longest = turn
+        seconds = turn.laps[-1] - turn.laps[0]
+        if self.longest is None or seconds > self.longest_seconds:
+            self.longest, self.longest_seconds = turn, seconds
 
     def summary(self) -> dict[str, Any]:
         """What an embedder reads: counts since the start, sums of the last turns, and the longest turn."""

@@ -68,6 +68,8 @@ class Truncations:
 
     def lost(self, losses: Sequence[Loss]) -> list[tuple[Replica, Corruption]]:
         """Entries cannot be read any more: logs are cut behind them. Returns who still needs them."""
+        if not losses:
+            return []
         broken: dict[int, tuple[Replica, Corruption]] = {}
         for group, first, last in losses:
             replica = self._running.get(group)

@@ -79,7 +79,8 @@ class Exchange:
     def go_on(self, turn: Turn) -> None:
         """Everything that time, or another part of the turn, has made possible or pointless."""
         self._sending.go_on(turn)
-        self._receiving.go_on(turn)
+        if self._receiving.under_way:
+            self._receiving.go_on(turn)
 
     def ready_at(self) -> float:
         """When there is something to go on with though nothing has happened; may be never."""

@@ -245,6 +245,8 @@ class Receiving:
 
     def ready_at(self) -> float:
         """When to go on though nothing has happened."""
+        if not self._active:
+            return inf
         owes = any(one.owed and one.snapshot is None for one in self._active.values())
         return self._pace.ready_at if owes else inf
 

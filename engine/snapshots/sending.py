@@ -236,6 +236,8 @@ class Sending:
 
     def go_on(self, turn: Turn) -> None:
         """Give up what has no hope, begin what there is room for, send what may be sent."""
+        if not (self._active or self._waiting or self._delivered):
+            return
         for one in list(self._active.values()):
             if not one.wanted:
                 reason = InvalidArgument("its leader does not wait for it any more")
@@ -255,6 +257,8 @@ class Sending:
 
     def ready_at(self) -> float:
         """When to go on though nothing has happened."""
+        if not self._active:
+            return inf
         held_up = any(one.credit > 0 and not (one.reading or one.sent_all) for one in self._active.values())
         return self._pace.ready_at if held_up else inf
 
