@@ -223,10 +223,15 @@ class NodeLoop:
         finally:
             _set_running_loop(None)
             self._running = False
+        if self.dead:
+            return
         free_at = self.world.now + self.pass_cost
         if free_at > self._free_at:  # noqa: PLR1730 # max() costs more
             self._free_at = free_at
-        self._arm_next()
+        if ready:
+            self._arm(self._free_at)
+        elif timers:
+            self._arm(self._since + (timers[0][0] - self._clock) / self._rate)
 
     # -- what the process asks -------------------------------------------------------------------
 
@@ -244,6 +249,22 @@ class NodeLoop:
     call_soon_threadsafe = call_soon
     external = call_soon
     """What a thread, a disk or a socket of the process reports."""
+
+    def arrived(self, callback: Callable[..., object], *args: Any) -> None:
+        """The same, as an event of the world by itself: an idle process looks at once."""
+        if self.dead:
+            return
+        self._ready.append(Handle(callback, args))
+        now = self.world.now
+        if now < self._free_at:
+            self._arm(now)
+            return
+        armed = self._armed
+        if armed is not None:
+            if armed[0] <= now:
+                return
+            armed[2] = None
+        self._pass()
 
     def call_later(self, delay, callback, *args, context=None) -> Handle:
         return self.call_at(self.time() + delay, callback, *args, context=context)

@@ -200,20 +200,26 @@ class Process:
         active.update(node._active)
         node._active = node._delivery._active = node._intake._active = active
         node._rest._active = node._ticks._active = active
-        turn, world = node.turn, self.world
+        turn, world, watch = node.turn, self.world, self.watch
         if self.hushed:
             node._rest._to_wake = Forgetful()
 
         def watched_turn(now: float, inputs: Inputs) -> Effects:
-            world.check(self.watch.passed, world.now)
+            try:
+                watch.passed(world.now)
+            except Exception as objection:  # noqa: BLE001 - as `World.check`, without a call for each turn
+                world.fail(objection)
             try:
                 effects = turn(now, inputs)
             except Exception as error:
                 world.fail(error)
                 raise
-            if effects.frames or self.strays.echo:
-                self._look_at_frames(node, effects.frames)
-            world.check(self._look_after_turn, node, active.take())
+            try:
+                if effects.frames or self.strays.echo:
+                    self._look_at_frames(node, effects.frames)
+                self._look_after_turn(node, active.take())
+            except Exception as objection:  # noqa: BLE001 - likewise
+                world.fail(objection)
             return effects
 
         node.turn = watched_turn  # type: ignore[method-assign] # it is watched
@@ -224,9 +230,11 @@ class Process:
         now, trace, node_id = self.world.now, self.trace, self.node_id
         for frame in frames:
             trace.frame(now, node_id, frame)
-            self.world.check(self._tell_sent, frame)
+        for frame in frames:
+            if frame.groups:  # what nodes say of themselves is of no group
+                self._tell_sent(frame)
             if self.on_frame is not None:
-                self.world.check(self.on_frame, node_id, frame)
+                self.on_frame(node_id, frame)
         for frame in self.strays.beside(node, frames):
             trace.note(now, node_id, "strays", "")
             trace.frame(now, node_id, frame)

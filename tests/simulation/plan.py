@@ -20,7 +20,7 @@ MANY_GROUPS_SHARE: Final = 0.06
 
 LASTING: Final = ("cut", "deaf", "mute", "alone")
 """Partitions that stay: two nodes do not reach each other, or one is deaf, or mute, or both."""
-LASTING_SHARE: Final = 0.2
+LASTING_SHARE: Final = 0.15
 
 FAULTS: Final[dict[str, float]] = {
     # kind: how often it is drawn, compared with the others
@@ -148,11 +148,11 @@ class Plan:
 def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan:
     """The run that a seed stands for; the number of nodes or groups can be given instead of drawn."""
     source = random.Random(f"plan {seed}")
-    drawn_nodes = source.choices((3, 4, 5, 6, 7), (12, 3, 3, 1, 1))[0]
+    drawn_nodes = source.choices((3, 4, 5, 6, 7), (14, 3, 2, 1, 1))[0]
     drawn_groups = _draw_groups(source)
     nodes, groups = nodes or drawn_nodes, groups or drawn_groups
-    seconds = source.uniform(5, 11)
-    clients = source.randint(4, 8)
+    seconds = source.uniform(4, 9)
+    clients = source.randint(6, 8)
     kinds = _draw_kinds(source)
     lossless = not {"flip", "wipe", "copy"} & set(kinds)
     return Plan(
@@ -205,7 +205,7 @@ def _draw_kinds(source: random.Random) -> tuple[str, ...]:
 
 
 def _draw_faults(source: random.Random, kinds: tuple[str, ...], seconds: float) -> tuple[Fault, ...]:
-    count = source.choice((6, 12, 18, 30))
+    count = source.choice((6, 10, 16, 24))
     weights = [FAULTS[kind] for kind in kinds]
     times = sorted(source.uniform(0, seconds) for _ in range(count))
     return tuple(
@@ -253,7 +253,7 @@ def _draw_state_losses(seed: int, seconds: float) -> tuple[Fault, ...]:
 
 
 def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int) -> tuple[Step, ...]:
-    count = source.randint(230, 440)
+    count = source.randint(215, 415)
     kinds, weights = list(OPERATIONS), list(OPERATIONS.values())
     bursts = [source.uniform(0, seconds) for _ in range(source.choice((count, count // 4, count // 8)))]
     times = sorted(source.choice(bursts) + source.uniform(0, 0.002) for _ in range(count))
@@ -276,7 +276,7 @@ def _draw_config(source: random.Random) -> EngineConfig:
     append = source.choice((64, 300, MIB, MIB))
     return EngineConfig(
         tick_ms=100,
-        beat_ms=source.choice((200, 400)),
+        beat_ms=source.choice((200, 400, 400)),
         election_timeout_ms=source.choice((500, 1000)),
         append_bytes=append,
         inflight_messages=source.choice((1, 2, 256)),

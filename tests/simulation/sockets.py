@@ -199,7 +199,7 @@ class Socket(asyncio.Transport):
             if not self._network.is_down(self.machine):
                 self.deliver(self.other.receive_reset, 0)
             return
-        self.loop.external(self._read, data, size)
+        self.loop.arrived(self._read, data, size)
 
     def receive_end(self) -> None:
         """The other end sends nothing more."""

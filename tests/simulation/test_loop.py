@@ -86,6 +86,25 @@ def test_what_comes_while_a_process_is_paused_is_read_before_its_timers():
     assert seen == ["frame", ("timer", 5.0)]
 
 
+def test_an_idle_process_looks_at_once_at_what_arrives_and_a_busy_one_when_it_is_free():
+    world = World(1)
+    loop = NodeLoop(world, "a")
+    loop.pass_cost = 0.5
+    seen: list[tuple[float, str]] = []
+
+    def take(frame: str) -> None:
+        seen.append((world.now, frame))
+
+    for when, frame in ((1.0, "first"), (1.1, "second"), (1.2, "third"), (3.0, "last")):
+        world.at(when, loop.arrived, take, frame)
+    world.run(10)
+    assert seen == [(1.0, "first"), (1.5, "second"), (1.5, "third"), (3.0, "last")]
+    loop.kill()
+    world.after(1, loop.arrived, take, "too late")
+    world.run(20)
+    assert len(seen) == 4
+
+
 def test_a_killed_process_does_nothing_more():
     world = World(1)
     loop = NodeLoop(world, "a")
