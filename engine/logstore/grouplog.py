@@ -1,4 +1,4 @@
-"""One replica's log as the core reads it, and all births as a mapping."""
+"""One replica's log as the core reads it, and all births and tombstones as mappings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -87,11 +87,33 @@ class Births(Mapping[int, Birth]):
             raise KeyError(group)
         return birth_of(group, log)
 
+    def __contains__(self, group: object) -> bool:
+        return isinstance(group, int) and self._index.log(group) is not None
+
     def __iter__(self) -> Iterator[int]:
         return self._index.groups()
 
     def __len__(self) -> int:
         return self._index.totals().replicas
+
+
+class Tombstones(Mapping[int, int]):
+    """For each group that a replica was removed of the highest one; looked up when asked for, as births."""
+
+    def __init__(self, index: LogIndex) -> None:
+        self._index = index
+
+    def __getitem__(self, group: int) -> int:
+        found = self._index.tombstone(group)
+        if found is None:
+            raise KeyError(group)
+        return found.replica
+
+    def __iter__(self) -> Iterator[int]:
+        return (one.group for one in self._index.tombstones())
+
+    def __len__(self) -> int:
+        return self._index.totals().tombstones
 
 
 def birth_of(group: int, log: LogView) -> Birth:

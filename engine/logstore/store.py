@@ -21,7 +21,7 @@ from .checkpointer import Checkpointer
 from .chunks import BODY_MAX, HEADER_SIZE, VALUE_MAX, Buffer, chunk_count, cut, link, split_key, stored_size
 from .collection import Collected, CollectionPolicy, Collector
 from .environment import LiveEnvironment, LmdbEnvironment
-from .grouplog import Births, StoredLog, birth_of
+from .grouplog import Births, StoredLog, Tombstones, birth_of
 from .handover import hand_over
 from .holders import named_holders
 from .port import Birth, Doubt, GroupWrite, Loss
@@ -179,7 +179,7 @@ class LogStore:
 
     def tombstones(self) -> Mapping[int, int]:
         """See `port.LogStore.tombstones`."""
-        return dict(self._index.tombstones())
+        return Tombstones(self._index)
 
     def group(self, group: int) -> StoredLog:
         """See `port.LogStore.group`."""

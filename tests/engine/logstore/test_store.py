@@ -279,3 +279,24 @@ def test_batches_are_cut_into_values_that_fill_pages(store: MemoryLogStore):
     sizes = [len(store.environment.values[chunk_key(batch.seq, number)]) for number in range(3)]
     assert sizes[:2] == [65_520, 65_520]
     assert all_entries(store.crash(), 7) == list(make_entries(2, 1, size=150_000))
+
+
+def test_the_tombstones_are_shown_as_they_are_now(store: MemoryLogStore):
+    put(store, born(7), born(8, 3))
+    removed = store.tombstones()
+    assert dict(removed) == {}
+    put(store, GroupWrite(7, 1, tombstone=True), GroupWrite(8, 3, tombstone=True))
+    assert removed == {7: 1, 8: 3}
+    assert len(removed) == 2
+    assert removed.get(9, 0) == 0
+    assert 9 not in removed
+
+
+def test_whether_a_replica_was_born_is_told_without_its_birth(store: MemoryLogStore):
+    births = store.births()
+    put(store, born(7), born(8))
+    put(store, GroupWrite(8, 1, tombstone=True))
+    assert 7 in births
+    assert 8 not in births
+    assert "7" not in births
+    assert dict(births) == {7: make_birth(7)}
