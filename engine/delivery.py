@@ -10,6 +10,8 @@ from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.messages import Message, MsgType
 from .config import EngineConfig
 from .errors import Corruption
+from .logstore.port import Birth
+from .newborns import Newborn, Nursery
 from .parking import Parking
 from .rebuilding import Rebuilder
 from .replica import Replica
@@ -37,6 +39,7 @@ class Delivery:
         active: dict[int, Replica],
         snapshots: Exchange,
         rest: Rest,
+        nursery: Nursery,
         config: EngineConfig,
     ) -> None:
         self.refused = 0
@@ -50,6 +53,18 @@ class Delivery:
         self._active = active
         self._snapshots = snapshots
         self.rest = rest
+        self._nursery = nursery
+
+    def bring_up(self, turn: Turn, births: Iterable[Birth]) -> None:
+        """Births are durable: designated replicas campaign at once, and what came too early is taken in."""
+        for birth in births:
+            if not self._nursery.take_in(birth):
+                replica = self._replicas.start(birth)
+                if self._nursery.designates(birth):
+                    replica.raw.force_election()
+                self._active[birth.group] = replica
+            for parked in self._parking.take(birth.group):
+                self.receive(turn, parked.node, parked.directory_index, parked.received)
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -57,17 +72,22 @@ class Delivery:
         A message names both replicas: one for a replica that this node had before, or has not yet, must
         not reach the one it has.
         """
+        newborn = self._replicas.newborns.get(received.group)
+        if newborn is not None and self._nursery.receive(turn, node, newborn, received):
+            return
         if received.kind in OF_REST:
             self._receive_rest(turn, node, received)
             return
         replica = self._replicas.running.get(received.group)
         if replica is None:
             self._receive_unknown(turn, node, directory_index, received)
-            return
-        if received.kind == UNKNOWN_GROUP:
+        elif received.kind == UNKNOWN_GROUP:
             self.unreachable(node, (received.group,))
             self._snapshots.lost(node, (received.group,), turn)
-            return
+        else:
+            self._receive_known(turn, node, replica, received)
+
+    def _receive_known(self, turn: Turn, node: int, replica: Replica, received: Received) -> None:
         message = received.message
         if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:
             self.refused += 1
@@ -165,8 +185,11 @@ class Delivery:
                 return
         turn.effects.answers += self._replicas.fence(replica, error)
 
-    def deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
+    def deliver(self, turn: Turn, replica: Replica | Newborn, messages: list[Message]) -> None:
         """Messages whose condition is met: to the replica itself, or to its peers."""
+        if isinstance(replica, Newborn):
+            self._nursery.durable(turn, replica, messages)
+            return
         if self._replicas.running.get(replica.group) is not replica:
             return  # stopped since then: it promises nothing any more
         for message in messages:

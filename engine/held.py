@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from ..raft.messages import Message
 from .logstore.port import Batch, Birth, GroupWrite, LogStore
+from .newborns import Newborn
 from .replica import Replica
 
 MOST_ALIKE: Final = 4096
 """So far back a halted log looks for the same note of a replica to itself."""
 
-Promise = tuple[Replica, list[Message]]
-"""Messages of one replica, in order; those addressed to the replica itself are stepped back into it."""
+Promise = tuple[Replica | Newborn, list[Message]]
+"""Messages of one replica, or newborn, in order; those addressed to itself are stepped back into it."""
 
 
 class Work:

@@ -22,6 +22,7 @@ from .figures import TurnFigures, no_time
 from .flusher import Flusher
 from .intake import Intake
 from .logstore.port import LogStore
+from .newborns import Nursery
 from .outbox import Outbox
 from .parking import Parking
 from .replica import SYSTEM_GROUP, Replica
@@ -75,8 +76,16 @@ class Node:
         self._snapshots = Exchange(config, state, self.replicas)
         self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
         self._rest = Rest(node_id, config, self.replicas, self._active)
+        self._nursery = Nursery(node_id, self.replicas, config, seed)
         self._delivery = Delivery(
-            self.replicas, self.parking, self._truncations, self._active, self._snapshots, self._rest, config
+            self.replicas,
+            self.parking,
+            self._truncations,
+            self._active,
+            self._snapshots,
+            self._rest,
+            self._nursery,
+            config,
         )
         self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
         self.elections = Elections(config, self.replicas, seed)
@@ -84,7 +93,7 @@ class Node:
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
         self._room = ApplyRoom(state, config.memtable_bytes)
         self._installed: list[Replica] = []
-        self._staging = Staging(log, self._births, self._truncations, config.batches_in_flight)
+        self._staging = Staging(log, self._births, self._nursery, self._truncations, config.batches_in_flight)
         self._held = self._staging.held
         holders = (self._held, self._truncations, self._snapshots)
         dormancy = Dormancy(self.replicas, self._rest, holders, state, config)
@@ -161,7 +170,7 @@ class Node:
         self._note_durable(turn, inputs)
         self._note_refused(turn, inputs)
         self._note_flushed(turn, inputs)
-        self._bring_up_newborns(turn)
+        self._delivery.bring_up(turn, self._births.bring_up())
         lap(clock())
         self._step_messages(turn, inputs)
         self._snapshots.take(inputs.streams, inputs.worked, turn)
@@ -221,16 +230,6 @@ class Node:
             self._installed += installed
             self._truncations.flushed(durable, turn.now)
 
-    def _bring_up_newborns(self, turn: Turn) -> None:
-        """Start replicas whose births are durable; the designated ones campaign at once."""
-        for birth in self._births.bring_up():
-            replica = self.replicas.start(birth)
-            if birth.peers[0][1] == self.node_id:
-                replica.raw.force_election()
-            self._activate(replica)
-            for parked in self.parking.take(birth.group):
-                self._delivery.receive(turn, parked.node, parked.directory_index, parked.received)
-
     # -- phases: what peers and callers want -----------------------------------------------------
 
     def _step_messages(self, turn: Turn, inputs: Inputs) -> None:
@@ -260,7 +259,7 @@ class Node:
         for _ in range(due):
             self._ticks.give_one(turn, late=due > 1)
         if due:
-            for replica in self._delivery.rebuilder.tick(turn, due):
+            for replica in (*self._delivery.rebuilder.tick(turn, due), *self._nursery.tick()):
                 self._activate(replica)
             self._delivery.forget_unfounded(turn)
             for replica in self._truncations.pass_time(turn.now):

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import count
 from typing import Any
 
@@ -12,12 +12,14 @@ from ..raft.dormancy import state_of
 from ..raft.entry import EntryId
 from ..raft.errors import RaftError
 from ..raft.ids import NO_REPLICA
+from ..raft.rest import wake
 from .births import Births
 from .config import EngineConfig
 from .errors import Corruption, DiskFull, Error, NotLeader
 from .liveness import Liveness
 from .logstore.port import Birth, GroupLog, LogStore
 from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, check_log_holds, no_way_back
+from .newborns import Newborn
 from .pending import Answer
 from .remains import Remains, bring_up, is_alone, stopped_by
 from .replica import Replica
@@ -59,6 +61,8 @@ class Replicas:
         self.rebuilding: dict[int, Replica] = {}
         """Those among the running ones whose state is lost."""
         self.births = Births()
+        self.newborns: dict[int, Newborn] = {}
+        """Groups in their first election: they have a birth that is durable, and no replica yet."""
         self.timers = Timers(table)
         self.resting = Resting(self.timers)
         self.liveness = Liveness(config.election_ticks)
@@ -161,24 +165,54 @@ class Replicas:
         self.resting.take_up(replica, rests)
         return replica
 
-    def _go_on(self, birth: Birth, row: DormantRow) -> Replica | None:
+    def lay_down(self, birth: Birth, row: DormantRow) -> None:
+        """A newborn has had its first election: it rests, without ever having had an object."""
+        self.running.lay_down(birth.group, row)
+        self.resting.lay_down(birth.group, full_rest(birth, RestPoint(row.term, row.index), row.lead))
+        self._note_neighbours(birth)
+
+    def grow_up(self, birth: Birth, leader: DormantRow | None, lagging: Collection[int]) -> Replica | None:
+        """Make a whole replica of a newborn; None if it cannot run.
+
+        A ``leader`` goes on, with members that may lack its entry; otherwise this is what a restart makes.
+        """
+        replica = None if leader is None else self._go_on(birth, leader, lagging)
+        if replica is None:
+            return self._start_or_lose(birth)
+        wake(replica.raw.raft)
+        return self._run(replica)
+
+    def _go_on(self, birth: Birth, row: DormantRow, lagging: Collection[int] = ()) -> Replica | None:
+        """A replica as its row says, if that is what the stores have."""
         try:
             machine, applied = self.stores.open_state(birth)
         except Corruption:
             return None
         log = self._log.group(birth.group)
-        if not applied.index == log.last_index() == row.index:
+        if log.last_index() != row.index or not row.index - 1 <= applied.index <= row.index:
             return None
-        core = state_of(numbers_of(row), birth.replica_id, applied.conf_state)
+        fresh = (
+            applied.index == BIRTH_POINT[0] < row.index
+        )  # its first leader's entry says nothing to a machine
+        if fresh:
+            applied = applied._replace(index=row.index, term=log.term(row.index))
+        elif applied.index != row.index:
+            return None
+        core = state_of(numbers_of(row), birth.replica_id, applied.conf_state, lagging)
         replica = Replica(birth, log, machine, applied, self._shared, core)
         replica.commands_applied = row.commands
+        if fresh:
+            replica.set_applied(*applied[:3])
         return replica
 
     def _run(self, replica: Replica) -> Replica:
         self.running.add(replica)
         self.timers.add(replica)
-        self.neighbours.update(replica.replica_of_node.keys() - {self._node_id})
+        self._note_neighbours(replica.birth)
         return replica
+
+    def _note_neighbours(self, birth: Birth) -> None:
+        self.neighbours.update([node for _, node in birth.peers if node != self._node_id])
 
     def silence(self, replica: Replica, error: Corruption) -> list[Answer]:
         """A replica has lost what its log had promised to hold: it waits for a snapshot from now on.
@@ -223,7 +257,7 @@ class Replicas:
             for birth in births
             if birth.group not in self.running
             and birth.group not in here  # at a start not all of them run yet
-            and birth.group not in self.births
+            and not self.expects(birth.group)
             and birth.group not in self.lost
             and removed.get(birth.group, 0) < birth.replica_id
             and self._may_be_born(birth)
@@ -238,7 +272,7 @@ class Replicas:
 
     def expects(self, group: int) -> bool:
         """Whether a replica of this group is on its way."""
-        return group in self.births
+        return group in self.births or group in self.newborns
 
     def declare_lost(self, birth: Birth, error: Error, running: Replica | None = None) -> None:
         """A replica that should be here is not, or not any more: what is asked of it gets ``error``."""
@@ -296,6 +330,7 @@ class Replicas:
             "reads": sum(len(one.reads) + len(one.raw.raft.reads) for one in replicas),
             "proposals": sum(len(one.proposals) for one in replicas),
             "uncommitted bytes": sum(one.raw.raft.uncommitted_size for one in replicas),
+            "newborns": len(self.newborns),
             "unstable entries": sum(len(one.raw.raft.log.unstable.entries) for one in replicas),
         }
 
@@ -313,11 +348,13 @@ class Replicas:
         raise self.not_leading(group)
 
     def leader_node(self, group: int) -> int | None:
-        """The node that leads the group as far as the replica here knows; None without one."""
+        """The node that leads the group, or will, as far as this one knows; None without one."""
         replica = self.running.loaded.get(group)
         if replica is not None:
             return replica.leader_node
-        row = self.running.look(group)
+        newborn, row = self.newborns.get(group), self.running.look(group)
+        if newborn is not None:
+            return newborn.birth.peers[0][1]
         return None if row is None else dict(self._log.births()[group].peers).get(row.lead)
 
     def refusal(self, group: int) -> Error:
@@ -325,7 +362,7 @@ class Replicas:
         replica = self.running.get(group)
         if replica is not None:
             return replica.not_leader()
-        return self.lost.get(group) or NotLeader(group)
+        return self.lost.get(group) or NotLeader(group, self.leader_node(group))
 
     def not_leading(self, group: int) -> Error:
         """Why nobody leads the group here; a replica that was set aside may have peers that lead."""

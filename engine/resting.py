@@ -63,8 +63,7 @@ class Resting:
         replica.rests = rests
         self.keep_at_hand(replica)
         self._timers.rest(replica)
-        for node in rests.nodes:
-            self._side(rests).setdefault(node, RestDigest()).add(replica.group, rests.point)
+        self.lay_down(replica.group, rests)
 
     def end(self, replica: "Replica") -> None:
         """It has something to do again, or stops. One that does not rest is left alone."""
@@ -88,6 +87,14 @@ class Resting:
         """A replica that was put away has an object again, and rests on."""
         replica.rests = rests
         self.keep_at_hand(replica)
+
+    def lay_down(self, group: int, rests: Rests) -> None:
+        """A replica that has no object rests from now on."""
+        digests = self._side(rests)
+        for node in rests.nodes:
+            if node not in digests:
+                digests[node] = RestDigest()
+            digests[node].add(group, rests.point)
 
     def strike(self, group: int, rests: Rests) -> None:
         """A group that has rested like this rests no more."""

@@ -80,6 +80,10 @@ class Roster(Mapping[int, Replica]):
         self._table.put_away(replica.place, row)
         del self.loaded[replica.group]
 
+    def lay_down(self, group: int, row: DormantRow) -> None:
+        """A replica begins to run, at rest, and without ever having had an object."""
+        self._table.put_away(self._table.add(group), row)
+
     def look(self, group: int) -> DormantRow | None:
         """The row of a replica that is put away."""
         found = self._table.look(group)

@@ -5,6 +5,7 @@ from typing import Any
 from .births import Births
 from .held import Held
 from .logstore.port import Birth, GroupWrite, LogStore
+from .newborns import Nursery
 from .truncations import Cut, Truncations
 from .turn import Turn
 
@@ -13,17 +14,23 @@ class Staging:
     """Gathers the writes of a node in the order in which they take place."""
 
     def __init__(
-        self, log: LogStore[Any], births: Births, truncations: Truncations, batches_in_flight: int
+        self,
+        log: LogStore[Any],
+        births: Births,
+        nursery: Nursery,
+        truncations: Truncations,
+        batches_in_flight: int,
     ) -> None:
         self.held = Held(log, batches_in_flight)
         self._births = births
+        self._nursery = nursery
         self._truncations = truncations
 
     @property
     def work_is_left(self) -> bool:
         """Whether another turn would stage something by itself."""
-        waits = not self.held.halted and bool(self._truncations or self._births.ordered)
-        return self.held.can_stage or (waits and not self.held.busy)
+        waits = bool(self._truncations or self._births.ordered or self._nursery.waits)
+        return self.held.can_stage or (waits and not self.held.halted and not self.held.busy)
 
     def stage(self, turn: Turn) -> None:
         """Take what this turn must make durable, and hand out a batch if the log takes one now."""
@@ -45,10 +52,15 @@ class Staging:
                 replica.keeping.grew(write.entries, len(write.run), turn.now)
                 turn.effects.figures.wrote(len(write.entries), len(write.run))
             writes.append(write)
+        newborns, promises = self._nursery.take()
+        writes += newborns
+        for write in newborns:
+            if write.entries:
+                turn.effects.figures.wrote(len(write.entries), len(write.run))
         writes += [write for write, _ in cuts]
         if not writes:
             return
-        number = self.held.add(writes, turn.held, births)
+        number = self.held.add(writes, turn.held + promises, births)
         self._births.written(births)
         for _, replica in (*turn.writes, *cuts):
             replica.newest_work = number

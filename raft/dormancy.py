@@ -6,6 +6,7 @@ form in which that is so, as it goes to rest; `dormant` says the numbers, and `s
 `RawNode.from_state` goes on from. The host writes asynchronously.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from .export import LogRecord, MemberRecord, ReplicaState, export_state
@@ -62,8 +63,11 @@ def dormant(raft: Raft) -> Dormant | None:
     return numbers if now == state_of(numbers, raft.id, raft.tracker.conf) else None
 
 
-def state_of(numbers: Dormant, replica: int, conf: ConfState) -> ReplicaState:
-    """What replica `replica` of a group with these members knows if the numbers are its own."""
+def state_of(numbers: Dormant, replica: int, conf: ConfState, lagging: Collection[int] = ()) -> ReplicaState:
+    """What replica `replica` of a group with these members knows if the numbers are its own.
+
+    `lagging`: members of which it knows, as their leader, nothing but what they need: the last entry.
+    """
     leads, term, vote, lead, index, timeout = numbers
     role = Role.LEADER if leads else Role.FOLLOWER
     members = sorted({*conf.voters, *conf.voters_outgoing, *conf.learners})
@@ -83,7 +87,7 @@ def state_of(numbers: Dormant, replica: int, conf: ConfState) -> ReplicaState:
         uncommitted_size=0,
         log=LogRecord(index, index, index, 0, False, index + 1, index + 1, (), None, False),
         conf=conf,
-        members=tuple([_member(one, numbers, is_self=one == replica, conf=conf) for one in members]),
+        members=tuple([_member(one, numbers, replica, conf, lagging) for one in members]),
         votes=(),
         reads=(),
         postponed_reads=(),
@@ -99,9 +103,12 @@ def state_of(numbers: Dormant, replica: int, conf: ConfState) -> ReplicaState:
     )
 
 
-def _member(member: int, numbers: Dormant, *, is_self: bool, conf: ConfState) -> MemberRecord:
+def _member(
+    member: int, numbers: Dormant, replica: int, conf: ConfState, lagging: Collection[int]
+) -> MemberRecord:
     index, learns = numbers.index, member in conf.learners
-    if numbers.leads:
-        state = ProgressState.REPLICATE
+    if numbers.leads and member not in lagging:
+        state, is_self = ProgressState.REPLICATE, member == replica
         return MemberRecord(member, state, index, index + 1, 0, index, is_self, False, learns, ())
-    return MemberRecord(member, ProgressState.PROBE, 0, index + 1, 0, 0, False, False, learns, ())
+    behind = index if numbers.leads else index + 1
+    return MemberRecord(member, ProgressState.PROBE, 0, behind, 0, 0, False, False, learns, ())

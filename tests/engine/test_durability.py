@@ -1,32 +1,47 @@
 """The promises of a node wait for its disk."""
 
-from multiraft.raft.messages import MsgType
+import pytest
+
+from multiraft.raft.messages import Message, MsgType
 
 from .harness import CONFIG, Nodes, put
 from .settled import GROUP, types
 
 
-def test_no_vote_leaves_before_it_is_durable():
-    """Both the request (which carries the candidate's own vote) and the answer wait for their batches."""
+@pytest.fixture(params=["newborn", "later"])
+def candidate(request) -> Nodes:
+    """Node 1 has begun an election, the first one or that of another term, and its disk does nothing."""
     nodes = Nodes()
     nodes.create(GROUP)
-    for _ in range(3):
+    if request.param == "newborn":
         for host in nodes.hosts.values():
             host.turn()
             host.write()
-    nodes.deliver()
-    for host in nodes.hosts.values():
-        host.turn()
-    nodes.deliver()
+    else:
+        nodes.settle()
+        nodes[1].inputs.frames.clear()
+        leader = nodes.leader(GROUP).replica(GROUP)
+        assert leader.replica_id == 11
+        leader.raw.step(Message(MsgType.HEARTBEAT, 11, 12, 2))  # it was led in term 2 meanwhile
+        leader.raw.step(Message(MsgType.TIMEOUT_NOW, 11, 12, 2))
+        nodes[1].node._activate(leader)
     nodes[1].turn()
-    assert nodes[1].replica(GROUP).raw.raft.term == 1
+    return nodes
+
+
+def test_no_vote_leaves_before_it_is_durable(candidate: Nodes):
+    """Both the request (which carries the candidate's own vote) and the answer wait for their batches."""
+    nodes = candidate
+    assert nodes[1].log.group(GROUP).hard_state.vote == 11
+    assert nodes[1].unwritten
     assert MsgType.VOTE not in types(nodes, 1), "the candidate's own vote is not on disk yet"
     nodes[1].write()
     nodes[1].turn()
     assert types(nodes, 1).count(MsgType.VOTE) == 2
     nodes.deliver()
     nodes[2].turn()
-    assert nodes[2].replica(GROUP).raw.raft.vote == 11
+    nodes[2].turn()
+    assert nodes[2].log.group(GROUP).hard_state.vote == 11
     assert MsgType.VOTE_RESP not in types(nodes, 2)
     nodes[2].write()
     nodes[2].turn()

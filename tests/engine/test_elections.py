@@ -104,5 +104,5 @@ def test_a_newborn_does_not_wait_where_nothing_is_late():
 
 def test_a_newborn_does_not_wait_for_a_node_that_is_silent():
     nodes = newborn(cut=True)
-    pass_late(nodes, 8)
+    pass_late(nodes, 20)
     assert nodes.leader(10).node_id in {2, 3}

@@ -26,6 +26,7 @@ class OddNode:
     def __init__(self, fails: bool) -> None:
         self.fails = fails
         self.kept: list = []
+        self.replicas = self
 
     def turn(self, now: float, inputs: Inputs) -> Effects:
         effects = Effects(again=not self.kept)
@@ -103,9 +104,8 @@ def test_a_clean_stop_does_not_pass_over_a_flush_that_failed():
     class Stopping(OddNode):
         state = MemoryStateStore()
 
-        class replicas:  # noqa: N801 - it stands for the attribute
-            class births:  # noqa: N801 - likewise
-                unsettled = False
+        class births:  # noqa: N801 - it stands for the attribute
+            unsettled = False
 
     def refuse() -> None:
         raise DiskFull("no room")

@@ -196,6 +196,7 @@ def test_a_vote_waits_for_the_second_try_too(nodes: Nodes):
         nodes.now += 0.1
         for node in (2, 3):
             nodes[node].turn()
+        nodes[3].write()
         nodes.deliver()
     refuse(voter)
     voter.turn()

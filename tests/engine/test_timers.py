@@ -81,7 +81,7 @@ def test_ticks_that_have_passed_count_for_whoever_is_asked():
 def test_a_replica_that_was_removed_gets_no_ticks():
     timers = Timers(GroupTable())
     replica = follower(timers)
-    timers.remove(replica)
+    timers.remove(replica.group)
     assert all(timers.tick() == [] for _ in range(100))
 
 

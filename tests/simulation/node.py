@@ -6,8 +6,10 @@ from typing import Any
 
 from multiraft.engine.config import EngineConfig
 from multiraft.engine.errors import Error
+from multiraft.engine.logstore.port import Birth
 from multiraft.engine.node import Node
 from multiraft.engine.outbox import OutFrame
+from multiraft.engine.replica import Replica
 from multiraft.engine.transport.hello import Hello
 from multiraft.engine.transport.tcp import TcpOptions, TcpTransport
 from multiraft.engine.turn import Effects, Inputs
@@ -200,7 +202,13 @@ class Process:
         active.update(node._active)
         node._active = node._delivery._active = node._intake._active = active
         node._rest._active = node._ticks._active = active
-        turn, world, watch = node.turn, self.world, self.watch
+        turn, world, watch, go_on = node.turn, self.world, self.watch, node.replicas._go_on
+
+        def watched_go_on(birth: Birth, *how: Any) -> Replica | None:
+            active.touched[birth.group] = None
+            return go_on(birth, *how)
+
+        node.replicas._go_on = watched_go_on  # type: ignore[method-assign] # it is watched
         if self.hushed:
             node._rest._to_wake = Forgetful()
 

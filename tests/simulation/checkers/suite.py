@@ -9,7 +9,7 @@ from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 
 from .acknowledged import Acknowledged
-from .base import Checker
+from .base import Checker, Cluster
 from .bounds import Bounds
 from .chosen import Chosen
 from .directory import Directory
@@ -45,8 +45,9 @@ class Suite(Checker):
         self._tell_installed = _caller(self._listeners("installed"))
         self._look_after_turn = self._listeners("turned")
         self._tell_started = _caller(self._listeners("started"))
+        self._tell_finished = _caller(self._listeners("finished"))
         for hook in HOOKS:
-            if hook not in {*DERIVED, "turned", "started"}:
+            if hook not in {*DERIVED, "turned", "started", "finished"}:
                 setattr(self, hook, _caller(self._listeners(hook)))
 
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
@@ -61,6 +62,16 @@ class Suite(Checker):
         self._tell_started(node_id, node)
 
     def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
+        self._derive_progress(node_id, node, groups)
+        for look in self._look_after_turn:  # every turn comes here: no call in between
+            look(node_id, node, groups)
+
+    def finished(self, cluster: Cluster) -> None:
+        for node_id, node in cluster.nodes.items():
+            self._derive_progress(node_id, node, list(node.replicas.running))
+        self._tell_finished(cluster)
+
+    def _derive_progress(self, node_id: int, node: Node, groups: Collection[int]) -> None:
         seen, running = self._applied_at[node_id], node.replicas.running
         for group in groups:
             replica = running.get(group)
@@ -69,8 +80,6 @@ class Suite(Checker):
                 if index != before:
                     seen[group] = index
                     self._tell_progress(node_id, replica, before)
-        for look in self._look_after_turn:  # every turn comes here: no call in between
-            look(node_id, node, groups)
 
     def _tell_progress(self, node_id: int, replica: Replica, before: int) -> None:
         """The applied index has moved: by entries, or because a snapshot's data is in place."""
