@@ -4,6 +4,7 @@ import pytest
 
 from multiraft.engine.errors import Corruption
 from multiraft.engine.logstore.chunks import chunk_key
+from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.lostlogs import UNKNOWN
 from multiraft.engine.outbox import Outbox
 from multiraft.engine.runs import Runs
@@ -157,3 +158,19 @@ def test_an_acknowledgement_in_a_damaged_newest_batch_still_counts(nodes: Nodes)
     nodes.cut = set()
     nodes.pass_time(6)
     assert nodes[2].machine(GROUP).get(b"2") == b"value 2"
+
+
+def test_a_doubt_is_durable_before_the_log_may_forget_the_damage(nodes: Nodes):
+    """A crash right behind the start, before any flush of the state: the damage is collected by then."""
+    newest_destroyed(nodes[3])
+    again = nodes[3].crash()
+    assert GROUP in again.node.replicas.lost
+    again.log._collector._policy = CollectionPolicy(0.0, 0)
+    for _ in range(8):
+        batch = again.log.stage([])
+        again.log.commit(batch)
+        again.log.finish(batch)
+    assert b"damaged" not in again.log.environment.values.values()
+    later = again.crash()
+    assert not later.log.has_gaps
+    assert GROUP in later.node.replicas.lost

@@ -134,6 +134,18 @@ def test_batches_in_flight_are_not_collected():
     assert max(retired) < flying[0].seq
 
 
+def test_a_batch_in_flight_of_which_nothing_is_left_is_not_deleted_before_it_is_there():
+    """The next ones may fail: then what it wrote counts again."""
+    store = MemoryLogStore(collection=CollectionPolicy(1e9, 1 << 40))
+    put(store, born(1))
+    flying = [store.stage([appended(1, make_entries(2, 1, term=1))])]
+    store._collector._policy = CollectionPolicy(0.0, 0)
+    flying += [store.stage([appended(1, make_entries(2, 1, term=term))]) for term in range(2, 6)]
+    retired = [stored.seq for batch in flying for stored in batch.retired]
+    assert retired
+    assert max(retired) < flying[0].seq
+
+
 def test_tombstones_outlive_every_collection():
     store = MemoryLogStore(collection=CollectionPolicy(0.0, 0))
     put(store, born(1), born(2, 5), born(3))
