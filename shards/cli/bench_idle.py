@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from ..load_check import settle, statuses, total, wait_resting
-from .bench_nodes import MIB, PATIENCE, BenchNodes, Settings, Usage, create_ready, running_nodes
+from .bench_nodes import MIB, PATIENCE, BenchNodes, Settings, create_ready, running_nodes
 from .output import Fields
 from .progress import Phases
 
 
 class Moment(NamedTuple):
-    """Everything that is counted, at one moment; sums over all nodes."""
+    """Everything that the nodes count, at one moment; sums over all nodes."""
 
-    time: float
-    usage: Usage
     ticks: int
     messages: int
     sent_bytes: int
@@ -35,9 +33,11 @@ async def run_idle(root: Path, settings: Settings, groups: int, seconds: float, 
         await settle(nodes.probes, PATIENCE)
         await wait_resting(nodes.probes, groups * settings.copies, PATIENCE)
         first = await _moment(nodes)
+        began, at_first = time.monotonic(), nodes.usage()
         await asyncio.sleep(seconds)
+        passed, at_last = time.monotonic() - began, nodes.usage()  # asking the nodes is not idling
         last = await _moment(nodes)
-    passed, cpu = last.time - first.time, last.usage.nodes_cpu - first.usage.nodes_cpu
+    cpu = at_last.nodes_cpu - at_first.nodes_cpu
     pairs = settings.nodes * (settings.nodes - 1) // 2
     return {
         "groups": groups,
@@ -45,8 +45,8 @@ async def run_idle(root: Path, settings: Settings, groups: int, seconds: float, 
         "cpu_percent": round(cpu / passed * 100, 2),
         "per_group_messages": last.messages - first.messages,
         "bytes_per_second_per_pair": round((last.sent_bytes - first.sent_bytes) / passed / max(pairs, 1)),
-        "bytes_per_replica": round((last.usage.rss - before) / (groups * settings.copies)),
-        "rss_mib": round(last.usage.rss / MIB, 1),
+        "bytes_per_replica": round((at_last.rss - before) / (groups * settings.copies)),
+        "rss_mib": round(at_last.rss / MIB, 1),
         "ok": last.leaders == first.leaders and last.ticks > first.ticks and last.messages == first.messages,
     }
 
@@ -55,8 +55,6 @@ async def _moment(nodes: BenchNodes) -> Moment:
     found = await statuses(nodes.probes)
     turns = [cast("dict[str, object]", status["turns"]) for status in found]
     return Moment(
-        time.monotonic(),
-        nodes.usage(),
         total(turns, "ticks"),
         total(turns, "messages"),
         total(turns, "sent_bytes"),
