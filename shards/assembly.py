@@ -19,6 +19,7 @@ from ..engine.transport.hello import Hello, HelloKind
 from ..engine.transport.port import Transport
 from .bootstrap import bootstrap_digest, ensure_system_group
 from .directory_machine import DirectoryMachine
+from .logged import logged_store
 from .place import Place
 from .ports import Identity, Ports
 from .routing import Router
@@ -188,7 +189,10 @@ class Assembly:
 
     def _known_store(self, node: int) -> bytes | None:
         record = self.machine.directory.nodes.get(node)
-        return None if record is None else record.store_uuid
+        if record is not None:
+            return record.store_uuid
+        replica = self.node.replicas.running.get(SYSTEM_GROUP)
+        return None if replica is None else logged_store(replica, node)
 
     def _addresses(self) -> dict[int, str]:
         return {node: record.address for node, record in self.machine.directory.nodes.items()}
