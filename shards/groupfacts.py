@@ -6,8 +6,11 @@ from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 from ..engine.errors import DiskFull, Error
 from ..engine.host import Host
+from ..engine.newborns import TERM, Newborn, Stage
 from ..engine.node import Node
 from ..engine.replica import Replica
+from ..engine.stores import BIRTH_POINT
+from ..raft.state import Role
 from ..raft.status import ProgressStatus, Status
 from .answers import json_object
 from .explanation import cut_text
@@ -103,6 +106,10 @@ def group_facts(host: Host, group: int) -> GroupFacts:
         born=node.replicas.expects(group),
         connected=tuple(host.connected()),
     )
+    newborn = node.replicas.newborns.get(group)
+    if newborn is not None:
+        nodes = tuple(one for _, one in newborn.birth.peers)
+        return found._replace(born=False, voters=nodes, replica=_newborn_facts(newborn))
     replica = node.replicas.running.get(group)
     if replica is None:
         return found
@@ -135,6 +142,29 @@ def _replica_facts(node: Node, replica: Replica, status: Status) -> ReplicaFacts
         transferee=replica.nodes.get(basic.lead_transferee),
         apply_stopped=_words(replica.quarantine),
         log_uncut=_words(replica.outgrown),
+    )
+
+
+def _newborn_facts(newborn: Newborn) -> ReplicaFacts:
+    """In its first election, as it would be told of a whole replica: who has won it leads in a moment."""
+    campaigns = newborn.stage in {Stage.CANDIDATE, Stage.LEADER}
+    return ReplicaFacts(
+        role=(Role.CANDIDATE if campaigns else Role.FOLLOWER).name,
+        term=0 if newborn.stage is Stage.NEW else TERM,
+        leader=None if campaigns else dict(newborn.birth.peers).get(newborn.lead),
+        commit=BIRTH_POINT[0],
+        applied=BIRTH_POINT[0],
+        last=BIRTH_POINT[0],
+        unstable=newborn.in_flight,
+        queued=0,
+        waiting=0,
+        reads=0,
+        commits_own_term=False,
+        log_full=False,
+        installing=False,
+        transferee=None,
+        apply_stopped=None,
+        log_uncut=None,
     )
 
 

@@ -55,7 +55,8 @@ def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, unpacked."""
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(build("sdist", source, folder)) as archive:
-        archive.extractall(folder, filter="data")
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in the first 3.11
+        archive.extractall(folder, **safely)
     [unpacked] = (path for path in folder.iterdir() if path.is_dir())
     return unpacked
 

@@ -66,7 +66,13 @@ PLANTS = [
     Plant("born", "log_index", "mr_births.c", "status = mr_undo_born(change, place);", "status = MR_OK;"),
     Plant("page", "pages", "mr_pages.c", "while (page < pages &&", "while (page <= pages &&"),
     Plant("value", "chunks", "mr_chunks.c", "if (room < bytes)", "if (room + 1 < bytes)"),
-    Plant("row", "groups", "mr_groups.c", "at < table->due.count &&", "at <= table->due.count &&"),
+    Plant(
+        "row",
+        "groups",
+        "mr_groups.c",
+        "if (table->due.items[at] <= tick)",
+        "if (table->due.items[at + 1] <= tick)",
+    ),
     Plant("list", "digest", "mr_digest.c", "listed == count ||", "listed > count ||"),
     Plant("type", "run", "mr_entries.c", "(uint8_t)(word >> 24)", "(uint8_t)(word >> 25)"),
 ]

@@ -17,7 +17,7 @@ class Nodes:
     """Three nodes of which one leads from the ``patience``-th question on; node 1 is the one that asks."""
 
     def __init__(self, leader=2, patience=0, reachable=(2, 3)):
-        node = SimpleNamespace(node_id=1, replicas=SimpleNamespace(running={}))
+        node = SimpleNamespace(node_id=1, replicas=SimpleNamespace(leader_node=lambda _group: None))
         self.leaders = Leaders(node, set(reachable), random.Random(1))
         self.leader = leader
         self.patience = patience

@@ -17,7 +17,7 @@ PLANTS: Final = [
         (
             Edit(
                 Delivery,
-                "receive",
+                "_receive_known",
                 "if message.to != replica.replica_id or replica.nodes.get(message.from_) != node:",
                 "if message.to == 0:",
             ),

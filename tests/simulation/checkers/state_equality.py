@@ -78,8 +78,8 @@ class StateEquality(Checker):
 
     def applied(self, node_id: int, replica: Replica, entries: Sequence[Entry]) -> None:
         machine, model = replica.machine, self._models.by_group.get(replica.group)
-        if model is None or not isinstance(machine, KVMachine):
-            return
+        if model is None or not isinstance(machine, KVMachine) or replica.rebuilding is not None:
+            return  # what it applied is taken back if damage was met in the same turn
         index = replica.applied.index
         for key in _touched(entries):
             try:

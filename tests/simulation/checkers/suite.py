@@ -68,7 +68,10 @@ class Suite(Checker):
 
     def finished(self, cluster: Cluster) -> None:
         for node_id, node in cluster.nodes.items():
-            self._derive_progress(node_id, node, list(node.replicas.running))
+            seen = self._applied_at[node_id]
+            running = node.replicas.running.items()
+            ahead = [group for group, one in running if one.applied.index > seen.get(group, FIRST_APPLIED)]
+            self._derive_progress(node_id, node, ahead)
         self._tell_finished(cluster)
 
     def _derive_progress(self, node_id: int, node: Node, groups: Collection[int]) -> None:
