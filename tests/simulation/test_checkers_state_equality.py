@@ -64,6 +64,18 @@ def test_a_state_given_up_for_nothing(trace: Trace):
     trace.finish()
 
 
+def test_a_state_lost_right_after_it_was_applied(trace: Trace):
+    """A read of the same turn has met damage, and what was not flushed has been taken back."""
+    trace.everywhere(put(2))
+    trace.apply(1, put(2))
+    trace.replicas[2].rebuilding = Rebuilding(Corruption("it is lost", 2))
+    with broken("it is lost, and nothing is wrong"):
+        trace.set_applied(2, 2, 1)
+    trace.suite.state_lost(3)
+    trace.replicas[3].rebuilding = Rebuilding(Corruption("it is lost", 2))
+    trace.set_applied(3, 2, 1)
+
+
 def test_a_silence_for_nothing(trace: Trace):
     """A silent replica has no state; only who lost entries of its log may be one."""
     agree(trace, put(2))

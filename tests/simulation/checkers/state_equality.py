@@ -51,15 +51,21 @@ class StateEquality(Checker):
             if not self._disks.of(node_id).excused:
                 raise self.violation(f"node {node_id}, group {replica.group} is silent, and nothing is wrong")
             return
-        if replica.rebuilding is not None:
-            if not (self._disks.of(node_id).excused or self._disks.of(node_id).state_lost):
-                raise self.violation(f"node {node_id}: {replica.rebuilding.reason}, and nothing is wrong")
+        if self._is_lost(node_id, replica):
             return
         try:
             self._compare_state(node_id, replica, machine)
         except Corruption:
             if not (self._disks.of(node_id).excused or self._disks.of(node_id).state_lost):
                 raise
+
+    def _is_lost(self, node_id: int, replica: Replica) -> bool:
+        """Whether the replica has no state; only who lost some of what was on its disk may have none."""
+        if replica.rebuilding is None:
+            return False
+        if not (self._disks.of(node_id).excused or self._disks.of(node_id).state_lost):
+            raise self.violation(f"node {node_id}: {replica.rebuilding.reason}, and nothing is wrong")
+        return True
 
     def _compare_state(self, node_id: int, replica: Replica, machine: KVMachine) -> None:
         born, index = replica.birth, replica.applied.index
@@ -78,8 +84,8 @@ class StateEquality(Checker):
 
     def applied(self, node_id: int, replica: Replica, entries: Sequence[Entry]) -> None:
         machine, model = replica.machine, self._models.by_group.get(replica.group)
-        if model is None or not isinstance(machine, KVMachine) or replica.rebuilding is not None:
-            return  # what it applied is taken back if damage was met in the same turn
+        if model is None or not isinstance(machine, KVMachine) or self._is_lost(node_id, replica):
+            return
         index = replica.applied.index
         for key in _touched(entries):
             try:
