@@ -41,9 +41,7 @@ class ApplyRoom:
         Returns the active replicas in the order in which they get what room there is.
         """
         self._room = min(self._limit - self._state.pending_bytes, TURN_BYTES)
-        if self._room <= 0:
-            return dict(active)
-        if not self._held:
+        if self._room <= 0 or not self._held:
             return dict(active)
         held, self._held = self._held, {}
         first = {group: one for group, one in held.items() if running.get(group) is one}
@@ -54,7 +52,7 @@ class ApplyRoom:
     def admit(self, replica: Replica) -> None:
         """Let the core hand out committed entries, or not, with its next Ready."""
         full = self._room <= 0 and replica.machine.durable
-        replica.raw.hold_committed = full or replica.rebuilding is not None
+        replica.raw.hold_committed = full or replica.rebuilding is not None or replica.applying is not None
         if full:
             self._held[replica.group] = replica
 

@@ -56,7 +56,7 @@ class Births:
 
     def to_write(self) -> list[Birth]:
         """The births for the next batch."""
-        births = list(self._ordered)
+        births = [birth for birth in self._ordered if birth.group in self._groups]
         self._ordered.clear()
         return births
 
@@ -74,5 +74,10 @@ class Births:
         if not self._durable:
             return []
         births = [self._durable.popleft() for _ in range(min(BIRTHS_PER_TURN, len(self._durable)))]
+        births = [birth for birth in births if birth.group in self._groups]
         self._groups.difference_update(birth.group for birth in births)
         return births
+
+    def forget(self, group: int) -> None:
+        """The directory does not want the group's replica any more, however far it has come."""
+        self._groups.discard(group)

@@ -38,6 +38,9 @@ class EngineConfig:
     """Payload bytes proposed to a group and not yet committed; more is refused as Overloaded."""
     apply_bytes: int = 1 * MIB
     """Encoded entries that one group applies per turn."""
+    apply_backlog_bytes: int = 4 * MIB
+    """Requests of one group that wait for a state machine that applies outside the turn; more is refused as
+    Overloaded."""
     log_keep_bytes: int = 4 * MIB
     """Log kept behind the applied index for followers that lag."""
     log_keep_entries: int = 10_000

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from ..native.nursery import HANDED_BACK, OTHER
 from ..raft.entry import EntryId
 from ..raft.errors import BadMessage, PeerNotFound, RaftError
 from ..raft.errors import ProposalDropped as CoreDropped
@@ -11,7 +12,7 @@ from ..raft.messages import Message, MsgType
 from .config import EngineConfig
 from .errors import Corruption
 from .logstore.port import Birth
-from .newborns import Newborn, Nursery
+from .newborns import Nursery, may_be_newborn
 from .parking import Parking
 from .rebuilding import Rebuilder
 from .replica import Replica
@@ -20,10 +21,12 @@ from .rest import Rest
 from .snapshots.exchange import Exchange
 from .truncations import Truncations
 from .turn import Turn
-from .wire import COMMIT_NOTICE, OF_REST, STATE_REQUEST, UNKNOWN_GROUP, Received
+from .wire import COMMIT_NOTICE, OF_REST, STATE_REQUEST, UNKNOWN_GROUP, Received, read_frame
 
 BROKEN: Final = (RaftError, AssertionError, Corruption)
 """What a core raises that must not go on: a violated invariant, or a log that cannot be read."""
+
+_NOT_STEPPED: Final = frozenset({OTHER, HANDED_BACK})
 
 logger = logging.getLogger("multiraft.node")
 
@@ -57,14 +60,40 @@ class Delivery:
 
     def bring_up(self, turn: Turn, births: Iterable[Birth]) -> None:
         """Births are durable: designated replicas campaign at once, and what came too early is taken in."""
+        births = list(births)
+        newborns = [birth for birth in births if may_be_newborn(birth)]
+        self._nursery.take_in(newborns)
         for birth in births:
-            if not self._nursery.take_in(birth):
+            if birth.group not in self._replicas.newborns:
                 replica = self._replicas.start(birth)
                 if self._nursery.designates(birth):
-                    replica.raw.force_election()
-                self._active[birth.group] = replica
+                    self.begin_election(replica)
+                else:
+                    self._active[birth.group] = replica
+        for birth in births if self._parking.bytes else ():
             for parked in self._parking.take(birth.group):
                 self.receive(turn, parked.node, parked.directory_index, parked.received)
+
+    def receive_frame(self, turn: Turn, node: int, payload: bytes) -> None:
+        """Take in a frame of ``node``. What it has for newborns is stepped at once.
+
+        Raises:
+            BadFrame: it breaks a rule of the format; nothing of it was used.
+        """
+        sifted = self._nursery.sift(payload)
+        plain = sifted is not None and sifted.plain
+        read = None if plain else read_frame(payload)
+        marks: bytes | None = None
+        self.rest.heard(node)
+        if sifted is not None:
+            handed_back = self._nursery.step(sifted, node)
+            if plain and handed_back is None:
+                return
+            marks = handed_back or sifted.marks
+        directory_index, rows = read or read_frame(payload)
+        for number, received in enumerate(rows):
+            if marks is None or marks[number] in _NOT_STEPPED:
+                self.receive(turn, node, directory_index, received)
 
     def receive(self, turn: Turn, node: int, directory_index: int, received: Received) -> None:
         """Take in one message of a frame that ``node`` sent with its ``directory_index``.
@@ -72,8 +101,7 @@ class Delivery:
         A message names both replicas: one for a replica that this node had before, or has not yet, must
         not reach the one it has.
         """
-        newborn = self._replicas.newborns.get(received.group)
-        if newborn is not None and self._nursery.receive(turn, node, newborn, received):
+        if received.group in self._replicas.newborns and self._nursery.receive(node, received):
             return
         if received.kind in OF_REST:
             self._receive_rest(turn, node, received)
@@ -185,11 +213,8 @@ class Delivery:
                 return
         turn.effects.answers += self._replicas.fence(replica, error)
 
-    def deliver(self, turn: Turn, replica: Replica | Newborn, messages: list[Message]) -> None:
+    def deliver(self, turn: Turn, replica: Replica, messages: list[Message]) -> None:
         """Messages whose condition is met: to the replica itself, or to its peers."""
-        if isinstance(replica, Newborn):
-            self._nursery.durable(turn, replica, messages)
-            return
         if self._replicas.running.get(replica.group) is not replica:
             return  # stopped since then: it promises nothing any more
         for message in messages:

@@ -53,6 +53,11 @@ class Dormancy:
         self._state = state
         self._patience = BEATS * config.beat_ticks
 
+    def quiet_ticks(self) -> int:
+        """How many ticks to come nobody has rested long enough at."""
+        longest = next(iter(self._replicas.resting.at_hand.values()), self._replicas.timers.ticks)
+        return max(0, longest + self._patience - self._replicas.timers.ticks)
+
     def tick(self) -> None:
         """Put away who has rested long enough; who cannot be yet is looked at again as much later."""
         loaded, resting = self._replicas.running.loaded, self._replicas.resting

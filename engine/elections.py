@@ -9,6 +9,7 @@ on a node that cannot keep up with its ticks, the newborn's other members give t
 import random
 
 from ..raft.ids import NO_REPLICA
+from ..raft.rest import hasten
 from .config import EngineConfig
 from .replica import Replica
 from .replicas import Replicas
@@ -28,11 +29,44 @@ class Elections:
         """Groups that have kept a slot to its end and found no leader: the next one is for others."""
         self._wanted_until = 0
         """Until this tick somebody may still wait for a slot."""
+        self.admitted = 0
+        """How many elections by timeout have had a slot."""
         self.postponed = 0
         """How often a replica had to wait for a slot."""
 
-    def tick(self, now: int) -> None:
-        """A tick has passed: give back the slots that are not needed any more."""
+    def calls(self, group: int) -> bool:
+        """Whether it is for this node to call the election of a group without a leader.
+
+        By the group's number one of those that are alive: not all of them do, nor one for all groups.
+        """
+        nodes = sorted(node for _, node in self._replicas.birth(group).peers)
+        alive = [
+            node for node in nodes if node == self._replicas.node_id or self._replicas.liveness.alive(node)
+        ]
+        return alive[group % len(alive)] == self._replicas.node_id
+
+    def hasten(self, replica: Replica) -> None:
+        """Somebody waits for a leader of a group whose replica has just started: let it campaign soon."""
+        self._replicas.timers.touch(replica)
+        hasten(replica.raw.raft)
+
+    @property
+    def free(self) -> int:
+        """Slots that nobody has."""
+        return self._most - len(self._slots)
+
+    @property
+    def in_flight(self) -> int:
+        """Slots that somebody has."""
+        return len(self._slots)
+
+    def take(self, replica: Replica) -> None:
+        """Give a slot that is free to a replica that campaigns at once."""
+        self.admitted += 1
+        self._slots[replica.group] = self._replicas.timers.ticks + self._timeout
+
+    def settle(self, now: int) -> None:
+        """Give back the slots that are not needed any more."""
         if not self._slots:
             return
         slots: dict[int, int] = {}
@@ -60,7 +94,7 @@ class Elections:
         goes_behind = group in self._in_vain and self._wanted_until > now
         self._in_vain.discard(group)
         if len(self._slots) < self._most and not goes_behind:
-            self._slots[group] = now + self._timeout
+            self.take(replica)
             return True
         self._wanted_until = now + self._timeout
         self.postponed += 1

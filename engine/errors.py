@@ -33,6 +33,10 @@ class NoRange(Retryable):
     """No range covers the key: create one with ``create_ranges``."""
 
 
+class RangeDeleted(RangeMoved):
+    """The range was deleted, or is about to be: nothing happened. Its keys may get another range."""
+
+
 class Overloaded(Retryable):
     """A bounded queue is full. Ask again after ``retry_after`` seconds."""
 

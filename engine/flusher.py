@@ -25,6 +25,11 @@ class Flusher:
         """Replicas whose snapshot is not on the disk yet."""
         return len(self._installs) + len(self._installs_flushing)
 
+    @property
+    def wants(self) -> bool:
+        """Whether anything that is not on the disk yet waits for its time."""
+        return bool(self._volatile or self.installs or self._flushing or self._state.pending_bytes)
+
     def await_install(self, replica: Replica) -> None:
         """``replica`` has put a snapshot's data in place: flush soon, for its peer waits."""
         self._installs.append(replica)
@@ -33,6 +38,10 @@ class Flusher:
         """``replica`` has applied entries."""
         if not replica.machine.durable:
             self._volatile[replica.group] = replica
+
+    def forget(self, group: int) -> None:
+        """The group's replica is removed: nothing of it is kept any more."""
+        self._volatile.pop(group, None)
 
     def ask_checkpoint(self, replica: Replica) -> None:
         """The next flush should have a checkpoint of ``replica``."""

@@ -8,31 +8,43 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..native.nursery import WriteColumns
 from ..raft.messages import Message
 from .logstore.port import Batch, Birth, GroupWrite, LogStore
-from .newborns import Newborn
+from .removals import Removal
 from .replica import Replica
 
 MOST_ALIKE: Final = 4096
 """So far back a halted log looks for the same note of a replica to itself."""
 
-Promise = tuple[Replica | Newborn, list[Message]]
-"""Messages of one replica, or newborn, in order; those addressed to itself are stepped back into it."""
+Promise = tuple[Replica, list[Message]]
+"""Messages of one replica, in order; those addressed to itself are stepped back into it."""
+
+FirstSteps = tuple[WriteColumns, bytes]
+"""What newborns write, and the promises that wait for it."""
 
 
 class Work:
     """What goes into one batch, and what waits for it."""
 
-    __slots__ = ("births", "number", "promises", "writes")
+    __slots__ = ("births", "first_steps", "number", "promises", "removals", "writes")
 
     def __init__(
-        self, number: int, writes: list[GroupWrite], promises: list[Promise], births: Sequence[Birth]
+        self,
+        number: int,
+        writes: list[GroupWrite],
+        promises: list[Promise],
+        births: Sequence[Birth],
+        first_steps: list[FirstSteps],
+        removals: Sequence[Removal],
     ) -> None:
         self.number = number
         self.writes = writes
         self.promises = promises
         """Seen by nobody."""
         self.births = births
+        self.first_steps = first_steps
+        self.removals = removals
 
 
 class Held:
@@ -77,15 +89,23 @@ class Held:
         waits = self._waiting and not self.halted
         return bool(self._resuming or waits) and len(self._in_flight) < self._most
 
-    def add(self, writes: list[GroupWrite], promises: list[Promise], births: Sequence[Birth] = ()) -> int:
+    def add(
+        self,
+        writes: list[GroupWrite],
+        promises: list[Promise],
+        births: Sequence[Birth] = (),
+        first_steps: Sequence[FirstSteps] = (),
+        removals: Sequence[Removal] = (),
+    ) -> int:
         """Take work for the next batch; returns its number."""
         if self.halted and self._waiting and self._waiting[-1].number == self._newest:
             work = self._waiting[-1]  # nothing can be staged in between: one batch does for all of it
             work.writes += writes
             work.promises += promises
+            work.first_steps += first_steps
         else:
             self._newest += 1
-            work = Work(self._newest, writes, promises, births)
+            work = Work(self._newest, writes, promises, births, list(first_steps), removals)
             self._waiting.append(work)
             self._works[work.number] = work
         return work.number
@@ -120,7 +140,7 @@ class Held:
             self._in_flight.append((batch, None))
             return batch
         work = self._waiting[0]
-        batch = self._log.stage(work.writes)
+        batch = self._log.stage(work.writes, [columns for columns, _ in work.first_steps])
         self._in_flight.append((batch, self._waiting.popleft()))
         return batch
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
+from .applytasks import ApplyTasks
 from .config import EngineConfig
 from .errors import Closed, DiskFull, Error, OutcomeUnknown, Overloaded, StorageFailed
 from .figures import Turns
@@ -110,6 +111,7 @@ class Host:
         self._flusher = flusher
         self._reader = reader
         self._transport = transport
+        self._applies = ApplyTasks(self._next_inputs)
         self._streams = Streams(transport, flusher, reader, self._next_inputs)
         self._requests = requests
         self._stopwatch = node.stopwatch
@@ -184,13 +186,14 @@ class Host:
 
     async def close(self) -> None:
         """Stop: nothing is accepted, what is on its way to the disk gets there, everybody is answered."""
-        already = self._stopped is not None
-        self.stop(self._stopped or Closed("the engine is closed"))
+        already = self._stopped
+        self.stop(already or Closed("the engine is closed"))
+        await self._applies.close()
         await self._transport.close()
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._flusher.shutdown)
         await asyncio.to_thread(self._reader.shutdown)
-        if not already:
+        if already is None:
             await asyncio.to_thread(self._last_flush)
 
     # -- turns -----------------------------------------------------------------------------------
@@ -249,6 +252,7 @@ class Host:
             self._flusher.submit(self.node.state.write, flush).add_done_callback(
                 lambda done: self._loop.call_soon_threadsafe(self._flush_done, flush, done)
             )
+        self._applies.start(effects.applies)
         self._streams.carry_out(effects.streams)
         self._answer(effects.answers)
         for node, error in effects.hang_up:
@@ -300,8 +304,7 @@ class Host:
             self._fail(error if isinstance(error, Error) else StorageFailed(str(error)), error)
             return
         self.state_flushes += 1
-        self._inputs.flushed.append(flush)
-        self.wake()
+        self._next_inputs().flushed.append(flush)
 
     def _last_flush(self) -> None:
         """A clean stop leaves nothing for the log to replay."""
@@ -332,12 +335,13 @@ class Host:
             return
         self._stopped = reason
         self._outage.end()
+        self._applies.cancel()
         for handle in (self._scheduled, self._timer):
             if handle is not None:
                 handle.cancel()
         inputs, self._inputs = self._inputs, Inputs()
-        refused = [Answer(proposal.token, reason) for proposal in inputs.proposals]
-        refused += [Answer(read.token, reason) for read in inputs.reads]
+        tokens = [one.token for one in inputs.proposals] + [one.token for one in inputs.reads]
+        refused = [Answer(token, reason) for token in tokens]
         self._answer(refused + self.node.replicas.fail_all(reason))
         # A turn that failed has lost its answers, and what it was about to queue.
         self._answer([Answer(ticket, _lost(ticket, reason)) for ticket in self._waiting])

@@ -1,43 +1,69 @@
 """Requests of callers: queued with their groups, and handed to the core once a turn."""
 
+from typing import Final
+
 from ..raft.errors import ProposalDropped as CoreDropped
 from ..raft.errors import ReadDropped
+from ..raft.ids import NO_REPLICA
 from .delivery import BROKEN
-from .errors import Overloaded
+from .elections import Elections
+from .errors import DiskFull, Error, NotLeader, Overloaded
+from .orphans import Orphans
 from .pending import Answer, refusal
 from .replica import Replica
 from .replicas import Replicas
 from .turn import Inputs, Turn
 
+READ_BYTES: Final = 64
+"""What a read that waits counts for."""
+
 
 class Intake:
     """Takes proposals and reads to the replicas that can serve them."""
 
-    def __init__(self, replicas: Replicas, active: dict[int, Replica]) -> None:
+    def __init__(
+        self, replicas: Replicas, elections: Elections, orphans: Orphans, active: dict[int, Replica]
+    ) -> None:
         self._replicas = replicas
+        self._elections = elections
+        self._orphans = orphans
         self._active = active
 
     def take(self, turn: Turn, inputs: Inputs) -> None:
         """Queue new requests with their groups; those that this node cannot serve are refused at once."""
         answers = turn.effects.answers
         for proposal in inputs.proposals:
-            replica = self._replicas.running.get(proposal.group)
+            replica = self._asked(proposal.group)
             if replica is None or not _serves(replica):
                 answers.append(Answer(proposal.token, self._replicas.not_leading(proposal.group)))
             elif (refused := refusal(proposal)) is not None:
                 answers.append(Answer(proposal.token, refused))
             elif (trouble := self._replicas.trouble) is not None:
-                answers.append(Answer(proposal.token, self._replicas.cannot_write(replica, trouble)))
+                answers.append(Answer(proposal.token, _cannot_write(replica, trouble)))
+            elif not _has_room(replica, sum(map(len, proposal.commands)) if replica.outside else 0):
+                answers.append(Answer(proposal.token, _behind(replica)))
             else:
                 replica.proposals.queued.append(proposal)
                 self._active[replica.group] = replica
         for read in inputs.reads:
-            replica = self._replicas.running.get(read.group)
+            replica = self._asked(read.group)
             if replica is None or not _serves(replica):
                 answers.append(Answer(read.token, self._replicas.not_leading(read.group)))
+            elif not _has_room(replica, READ_BYTES):
+                answers.append(Answer(read.token, _behind(replica)))
             else:
                 replica.reads.queued.append(read)
                 self._active[replica.group] = replica
+
+    def _asked(self, group: int) -> Replica | None:
+        """The replica of a group that somebody asks for; one that has waited for that elects soon."""
+        running = self._replicas.running
+        self._orphans.ask(group)
+        waited = group in running.waiting
+        replica = running.get(group)
+        if waited and replica is not None and self._elections.calls(group):
+            self._elections.hasten(replica)
+        return replica
 
     def give_way(self, turn: Turn) -> list[tuple[Replica, Exception]]:
         """The disk takes no writes of callers: refuse what is queued, and have others lead where that can be.
@@ -61,7 +87,7 @@ class Intake:
                     replica.raw.transfer_leadership(heir)
                 except BROKEN as error:
                     broken.append((replica, error))
-            refusal = self._replicas.cannot_write(replica, trouble)
+            refusal = _cannot_write(replica, trouble)
             turn.effects.answers += replica.proposals.refuse_queued(refusal)
         return broken
 
@@ -82,7 +108,7 @@ class Intake:
         try:
             last = replica.raw.propose_batch(commands)
         except CoreDropped as error:
-            refused = self._replicas.handed_over(replica) or Overloaded(f"group {replica.group}: {error}")
+            refused = _handed_over(replica) or Overloaded(f"group {replica.group}: {error}")
             answers += [Answer(proposal.token, refused) for proposal in taken]
         except BROKEN:
             replica.proposals.queued.extendleft(reversed(taken))  # what is appended here goes no further
@@ -112,5 +138,28 @@ def _heir(replica: Replica) -> int | None:
     return sorted(others)[replica.heirs_asked % len(others)][1] if others else None
 
 
+def _has_room(replica: Replica, size: int) -> bool:
+    """Whether a request finds a place among those that wait for the state machine."""
+    outside = replica.outside
+    return outside is None or outside.takes(size, len(replica.proposals) + len(replica.reads))
+
+
+def _behind(replica: Replica) -> Overloaded:
+    return Overloaded(f"the state machine of group {replica.group} is behind with applying")
+
+
 def _serves(replica: Replica) -> bool:
     return replica.leads and replica.quarantine is None and replica.rebuilding is None
+
+
+def _cannot_write(replica: Replica, trouble: Error) -> Error:
+    """What to tell who wants to write to a group that is led here."""
+    # A full disk may stay full for long; after another failure the node soon goes on, or stops.
+    waits = isinstance(trouble, DiskFull)
+    return _handed_over(replica) or (trouble if waits else NotLeader(replica.group))
+
+
+def _handed_over(replica: Replica) -> NotLeader | None:
+    """What to tell who asks a leader that is about to be none, None if it is not."""
+    heir = replica.raw.raft.lead_transferee
+    return None if heir == NO_REPLICA else NotLeader(replica.group, replica.nodes.get(heir))

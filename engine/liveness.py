@@ -19,6 +19,18 @@ class Liveness:
         """Whether the node was heard of within the last ``silence`` ticks."""
         return node in self._heard and node not in self._silent
 
+    def doubtful(self, node: int) -> bool:
+        """Whether the node has not been heard of for most of the ticks after which it counts as silent.
+
+        Others may have heard of it a little earlier last, and count it as silent already.
+        """
+        return self.ticks - self._heard.get(node, self.ticks) > self._silence * 3 // 4
+
+    def quiet_ticks(self) -> int:
+        """How many ticks to come no node can fall silent at."""
+        heard = [heard for node, heard in self._heard.items() if node not in self._silent]
+        return min(heard, default=self.ticks) + self._silence - self.ticks
+
     def tick(self) -> list[int]:
         """One more tick. Returns the nodes that have been silent for too long since this one."""
         self.ticks += 1

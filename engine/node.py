@@ -6,12 +6,14 @@ the simulator calls the very same function.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..native.errors import BadFrame
+from ..raft.entry import Entry
 from ..raft.messages import Message, MsgType
 from ..raft.ready import Ready
+from .applying import Applier
 from .applyroom import ApplyRoom
 from .config import EngineConfig
 from .delivery import BROKEN, Delivery
@@ -23,11 +25,14 @@ from .flusher import Flusher
 from .intake import Intake
 from .logstore.port import LogStore
 from .newborns import Nursery
+from .orphans import Orphans
 from .outbox import Outbox
 from .parking import Parking
+from .removals import Remover
 from .replica import SYSTEM_GROUP, Replica
 from .replicas import Replicas
 from .rest import Rest
+from .returning import Returning
 from .runs import Runs
 from .snapshots.exchange import Exchange
 from .staging import Staging
@@ -37,7 +42,6 @@ from .ticker import Ticker
 from .ticks import Ticks
 from .truncations import Truncations
 from .turn import Effects, Inputs, Turn
-from .wire import read_frame
 
 
 class Node:
@@ -75,7 +79,10 @@ class Node:
         self._active: dict[int, Replica] = {}
         self._snapshots = Exchange(config, state, self.replicas)
         self._truncations = Truncations(self._running, log, config.log_keep_ms / 1000)
-        self._rest = Rest(node_id, config, self.replicas, self._active)
+        self.elections = Elections(config, self.replicas, seed)
+        self.orphans = Orphans(self.replicas, self.elections, config.election_ticks)
+        self.returning = Returning(node_id, config, self.replicas, seed)
+        self._rest = Rest(node_id, config, self.replicas, self._active, self.orphans, self.returning, seed)
         self._nursery = Nursery(node_id, self.replicas, config, seed)
         self._delivery = Delivery(
             self.replicas,
@@ -87,27 +94,33 @@ class Node:
             self._nursery,
             config,
         )
-        self._snapshots.serve(self._delivery.step, self._delivery.rebuilder.met_damage)
-        self.elections = Elections(config, self.replicas, seed)
-        self._intake = Intake(self.replicas, self._active)
+        self._intake = Intake(self.replicas, self.elections, self.orphans, self._active)
         self._flusher = Flusher(state, config.flush_ms / 1000, config.memtable_bytes // 2, now)
+        self._remover = Remover(self.replicas, state, self._flusher, self._active)
+        self._snapshots.serve(
+            self._delivery.step, self._delivery.rebuilder.met_damage, self._flusher.ask_checkpoint
+        )
         self._room = ApplyRoom(state, config.memtable_bytes)
+        self._applier = Applier(self._running, self._delivery, self._flusher, self._activate, stopwatch)
         self._installed: list[Replica] = []
-        self._staging = Staging(log, self._births, self._nursery, self._truncations, config.batches_in_flight)
+        self._staging = Staging(
+            log, self.replicas, self._nursery, self._truncations, config.batches_in_flight
+        )
         self._held = self._staging.held
         holders = (self._held, self._truncations, self._snapshots)
         dormancy = Dormancy(self.replicas, self._rest, holders, state, config)
-        self._ticks = Ticks(self.replicas, self._rest, self.elections, self._delivery, self._active, dormancy)
+        own = (self.ticker, self._rest, self.elections, self.orphans, self._delivery, self._active)
+        self._ticks = Ticks(self.replicas, dormancy, *own)
         self.stopwatch = stopwatch
 
     def start(self, *, newborn_system: bool = False) -> None:
-        """Bring back the replicas that the stores know. Call once, before the first turn.
+        """Bring back the replicas that the stores know, or let them wait. Call once, before the first turn.
 
         The lowest node calls the first election of a new system group, and a replica that is alone in its
         group never has to wait for an answer.
         """
         self.replicas.start_all()
-        for replica in list(self._running.values()):
+        for replica in list(self._running.loaded.values()):
             designated = newborn_system and replica.birth.peers[0][1] == self.node_id
             if designated or replica.is_alone:
                 self._delivery.begin_election(replica)
@@ -167,9 +180,12 @@ class Node:
         figures = TurnFigures(clock())
         lap = figures.laps.append
         turn = Turn(now, runs, Outbox(runs), Effects(figures=figures))
+        self._ticks.begin(turn)
         self._note_durable(turn, inputs)
         self._note_refused(turn, inputs)
         self._note_flushed(turn, inputs)
+        self._remover.remove(turn.effects.answers)
+        self._applier.take_results(turn, inputs.applied)
         self._delivery.bring_up(turn, self._births.bring_up())
         lap(clock())
         self._step_messages(turn, inputs)
@@ -184,20 +200,27 @@ class Node:
         lap(clock())
         self._stage_batch(turn)
         lap(clock())
-        self._apply(turn)
+        self._applier.apply(turn)
         lap(clock())
         self._snapshots.go_on(turn)
         self._flush_state(turn)
         self._rest.tell(turn)
-        turn.effects.frames = turn.outbox.frames(self.directory_index)
+        first_steps = self._nursery.frames(self.directory_index)
+        turn.effects.frames = turn.outbox.frames(self.directory_index, first_steps)
         turn.effects.again = turn.effects.again or self._work_is_left()
+        self._ticks.look_ahead(idle=not turn.effects.again and not self._is_under_way())
         lap(clock())
         return turn.effects
 
     def _work_is_left(self) -> bool:
-        if self._births.ready or self._staging.work_is_left:
+        if self._births.ready or self.replicas.removals.to_stop or self._staging.work_is_left:
             return True
         return (bool(self._active) or self._room.work_is_left) and not self._held.busy
+
+    def _is_under_way(self) -> bool:
+        """Whether anything waits for the disk, or for time to pass."""
+        at_work = self._held.batches_in_flight or self._held.halted or self.parking.bytes
+        return bool(self._active or at_work or self._truncations or self._flusher.wants)
 
     # -- phases: what the stores have done -------------------------------------------------------
 
@@ -206,7 +229,7 @@ class Node:
         for batch in inputs.durable:
             work = self._held.durable(batch)
             if work is not None:
-                self._births.durable(work.births)
+                self._staging.durable(work)
                 for replica, messages in work.promises:
                     self._delivery.deliver(turn, replica, messages)
 
@@ -235,13 +258,9 @@ class Node:
     def _step_messages(self, turn: Turn, inputs: Inputs) -> None:
         for node, payload in inputs.frames:
             try:
-                directory_index, rows = read_frame(payload)
+                self._delivery.receive_frame(turn, node, payload)
             except BadFrame as error:
                 turn.effects.hang_up.append((node, Corruption(f"node {node} sent a bad frame: {error}")))
-                continue
-            self._rest.heard(node)
-            for received in rows:
-                self._delivery.receive(turn, node, directory_index, received)
 
     def _note_lost_peers(self, turn: Turn, inputs: Inputs) -> None:
         for node in inputs.peers_lost:
@@ -251,17 +270,9 @@ class Node:
             self._delivery.unreachable(node, groups)
 
     def _tick(self, turn: Turn) -> None:
-        due = self.ticker.due(turn.now)
-        if due is None:
-            turn.effects.again = True
-            return
-        turn.effects.figures.ticks = due
-        for _ in range(due):
-            self._ticks.give_one(turn, late=due > 1)
-        if due:
-            for replica in (*self._delivery.rebuilder.tick(turn, due), *self._nursery.tick()):
+        if self._ticks.pass_time(turn):
+            for replica in self._nursery.tick():
                 self._activate(replica)
-            self._delivery.forget_unfounded(turn)
             for replica in self._truncations.pass_time(turn.now):
                 self._flusher.ask_checkpoint(replica)
 
@@ -292,9 +303,14 @@ class Node:
     def _serve(self, turn: Turn, replica: Replica) -> None:
         self._rest.touch(replica)
         self._intake.hand_in(turn, replica)
-        if replica.rebuilding is not None:
-            self._delivery.rebuilder.take_state(replica, replica.rebuilding, turn.effects.answers)
+        unapplied: Sequence[Entry] = ()
+        if (rebuilding := replica.rebuilding) is not None:
+            unapplied = self._delivery.rebuilder.take_state(replica, rebuilding, turn.effects.answers)
         self._room.admit(replica)
+        if unapplied:
+            turn.to_apply.append((replica, unapplied))
+            replica.raw.hold_committed = True  # what follows them comes when they are applied
+            self._activate(replica)
         if replica.installing is None and replica.raw.has_ready():
             ready = replica.raw.ready()
             self._room.took(replica, len(ready.committed_entries))
@@ -343,50 +359,35 @@ class Node:
         elif held and not self._held.behind(replica, held):
             self._delivery.deliver(turn, replica, held)
 
-    # -- phases: what becomes durable, and what may be seen --------------------------------------
-
     def _stage_batch(self, turn: Turn) -> None:
         """Everything that this turn must make durable, for all groups, as one batch."""
         self._staging.stage(turn)
         for replica, error in self._truncations.lost(self.log.take_losses()):
             self._delivery.fence(turn, replica, error)
 
-    def _apply(self, turn: Turn) -> None:
-        """Apply what is committed and durable here, then answer the reads that waited for it."""
-        answers = turn.effects.answers
-        for replica, entries in turn.to_apply:
-            if self._running.get(replica.group) is not replica:
-                continue
-            if entries and replica.quarantine is None:
-                try:
-                    replica.apply(entries, answers)
-                except Corruption as error:
-                    self._delivery.fence(turn, replica, error)
-                    continue
-                turn.effects.figures.applied += len(entries)
-                self._flusher.note_applied(replica)
-            replica.serve_reads(answers)
-            if replica.raw.has_ready():
-                self._activate(replica)
-
     def _flush_state(self, turn: Turn) -> None:
         """Hand applied state to the state store now and then.
 
-        The directory's applied index goes with it, so nothing is flushed while births that it ordered
-        are not durable.
+        The directory's applied index goes with it, so nothing is flushed while births or tombstones that it
+        ordered are not durable.
         """
-        if not self._births.unsettled:
+        if not self._staging.unsettled:
             turn.effects.flush = self._flusher.start(turn.now)
 
     # -- snapshots -------------------------------------------------------------------------------
 
     def _begin_install(self, turn: Turn, replica: Replica, ready: Ready, held: list[Message]) -> None:
-        """First data and marker become durable, then the log is reset, only then the answer leaves."""
+        """First data and marker become durable, then the log is reset, only then the answer leaves.
+
+        Without the data, as they are damaged, nothing is to become durable before the log is.
+        """
         assert ready.snapshot is not None
         ready.messages_after_append = held
         replica.installing = ready
-        replica.install(ready.snapshot, replica.raw.raft.term, turn.effects.answers)
-        self._flusher.await_install(replica)
+        if replica.install(ready.snapshot, replica.raw.raft.term, turn.effects.answers):
+            self._flusher.await_install(replica)
+        else:
+            self._finish_install(turn, replica)
 
     def _finish_install(self, turn: Turn, replica: Replica) -> None:
         ready, replica.installing = replica.installing, None

@@ -1,5 +1,6 @@
 """What one turn sends: the messages of all groups for one peer node travel in shared frames."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..native.messages import ROW_SIZE, encode_messages
@@ -9,8 +10,10 @@ from ..raft.messages import Message, MsgType
 from ..raft.ready import CommitNotice
 from .runs import Run, Runs
 from .wire import (
+    ASK_LED,
     BEAT,
     COMMIT_NOTICE,
+    LED,
     REST,
     RESTING,
     STATE_REQUEST,
@@ -84,28 +87,43 @@ class Outbox:
         """Queue the word that a group does not rest here."""
         self._push(node, _Item([group, 0, 0, WAKE, 0, 0, 0, 0, 0, 0, 0], None, b"", urgent=False))
 
-    def add_beat(self, node: int, count: int, total: int) -> None:
-        """Queue this node's beat."""
-        self._push(node, _Item([0, 0, 0, BEAT, 0, 0, count, total, 0, 0, 0], None, b"", urgent=False))
+    def add_beat(self, node: int, run: int, count: int, total: int) -> None:
+        """Queue this node's beat in its present run."""
+        self._push(node, _Item([0, 0, 0, BEAT, run, 0, count, total, 0, 0, 0], None, b"", urgent=False))
 
     def add_resting(self, node: int, low: int, high: int, listed: bytes) -> None:
         """Queue a list of the groups in [low, high) that rest here because ``node`` leads them."""
-        row = [0, 0, 0, RESTING, 0, 0, low, high, 0, 0, 0]
-        self._push(node, _Item(row, None, listed, urgent=False))
+        self._add_list(node, RESTING, low, high, listed)
 
-    def frames(self, directory_index: int) -> list[OutFrame]:
-        """Everything queued, in frames of at most 1 MiB and 4,096 rows."""
-        out: list[OutFrame] = []
+    def add_led(self, node: int, low: int, high: int, listed: bytes) -> None:
+        """Queue a list of the groups in [low, high) that are led here and should rest on ``node``."""
+        self._add_list(node, LED, low, high, listed)
+
+    def add_ask_led(self, node: int, low: int) -> None:
+        """Queue the question what rests because ``node`` leads it, from group ``low`` on."""
+        self._add_list(node, ASK_LED, low, 0, b"")
+
+    def _add_list(self, node: int, kind: int, low: int, high: int, listed: bytes) -> None:
+        self._push(node, _Item([0, 0, 0, kind, 0, 0, low, high, 0, 0, 0], None, listed, urgent=False))
+
+    def frames(self, directory_index: int, sealed: Sequence[OutFrame] = ()) -> list[OutFrame]:
+        """Everything queued, in frames of at most 1 MiB and 4,096 rows.
+
+        ``sealed``: frames of newborns, which come behind what is urgent and before the beats: these speak of
+        the groups that the newborns have just told to rest.
+        """
         if not self._items:
-            return out
+            return [*sealed]
+        urgent: list[OutFrame] = []
+        others: list[OutFrame] = []
         for node, items in self._items.items():
             first = [item for item in items if item.urgent]
             rest = [item for item in items if not item.urgent] if first else items
-            for part in (first, rest):
+            for part, out in ((first, urgent), (rest, others)):
                 if part:
                     out.extend(_cut(node, part, directory_index))
         self._items = {}
-        return out
+        return [*urgent, *sealed, *others]
 
     def _push(self, node: int, item: _Item) -> None:
         queue = self._items.get(node)

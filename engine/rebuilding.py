@@ -6,7 +6,7 @@ that arrives takes the place of the state alone: the log holds its point already
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -86,22 +86,28 @@ class Rebuilder:
             elif replica is not None:
                 replica.lose_state(error)
 
-    def take_state(self, replica: "Replica", rebuilding: Rebuilding, answers: "list[Answer]") -> None:
-        """Put the state that has arrived in place, as soon as the log holds its point durably."""
+    def take_state(
+        self, replica: "Replica", rebuilding: Rebuilding, answers: "list[Answer]"
+    ) -> "Sequence[Entry]":
+        """Put the state that has arrived in place, as soon as the log holds its point durably.
+
+        Returns what is then to be applied before anything else.
+        """
         arrived, log = rebuilding.arrived, replica.raw.raft.log
-        if arrived is None or log.unstable.snapshot is not None:
-            return
+        if arrived is None or log.unstable.snapshot is not None or replica.applying is not None:
+            return ()
         snapshot = arrived.snapshot
         if snapshot.index < log.applied:
             replica.drop_arrived()  # of a leader that has less on the disk than this replica had: ask again
-            return
+            return ()
         durable = min(log.committed, log.unstable.offset - 1)
         if snapshot.index <= durable and log.match_term(snapshot.term, snapshot.index):
             rebuilding.arrived = None
             try:
-                replica.replace_state(arrived, answers)
+                return replica.replace_state(arrived, answers)
             except Corruption as error:
                 logger.warning("group %d: the state that came is damaged: %s", replica.group, error)
+        return ()
 
 
 def _hand_over(replica: "Replica", rebuilding: Rebuilding) -> None:

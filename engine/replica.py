@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..native.entries import MAX_RUN_ENTRIES
-from ..raft.entry import Entry, EntryId, EntryType
+from ..raft.entry import Entry, EntryId
 from ..raft.export import ReplicaState
 from ..raft.node import RawNode
 from ..raft.progress import Progress
 from ..raft.ready import Ready
 from ..raft.state import ConfState, HardState, Role, Snapshot
+from .applying import Outside, Run
 from .core_config import core_config
 from .errors import Corruption, Error, NotLeader, Quarantined, SnapshotTooLarge
 from .keeping import LogKeeping
@@ -22,7 +23,7 @@ from .replica_storage import ReplicaStorage
 from .runs import Runs
 from .shared import Shared
 from .statemachine.kv_snapshot import MAX_SNAPSHOT
-from .statemachine.protocol import StateMachine, stored, volatile
+from .statemachine.protocol import StateMachine, asynchronous, stored, volatile
 from .statemachine.store import Applied, StagedData
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class Arrived(NamedTuple):
 
 class Replica:
     """A group's copy on this node. The node drives it; nothing here does I/O or knows the time."""
+
+    stopped = False
+    """Whether it runs no more: what is still held of it is of no use."""
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Replica:
         self._all_rebuilding = shared.rebuilding
         self._state = state = shared.state
         config = shared.config
+        self.outside = Outside(config.apply_backlog_bytes) if asynchronous(machine) else None
         self._storage = ReplicaStorage(log, applied, self._state_to_send)
         self._hard_state: HardState | None = None
         self.keeping = LogKeeping(birth.group, birth.replica_id, log, state, config)
@@ -121,6 +126,11 @@ class Replica:
     def leader_node(self) -> int | None:
         """The node that leads the group as far as this replica knows."""
         return self.nodes.get(self.raw.raft.lead)
+
+    @property
+    def applying(self) -> Run | None:
+        """What the machine is applying outside the turn."""
+        return None if self.outside is None else self.outside.run
 
     @property
     def apply_lag(self) -> int:
@@ -158,58 +168,7 @@ class Replica:
             runs.of(self.group, writes[-1].entries)
         return writes
 
-    # -- applying --------------------------------------------------------------------------------
-
-    def apply(self, entries: Sequence[Entry], answers: list[Answer]) -> None:
-        """Apply committed entries and answer who waits for them; what a peer's state covers is passed over.
-
-        An exception from the machine quarantines this replica's apply, and damage that it meets costs it its
-        state if there are peers; it goes on voting and replicating.
-        Raises Corruption if it has met damage, and there are no peers.
-        """
-        new = entries
-        if entries[0].index <= self.applied.index:
-            new = [entry for entry in entries if entry.index > self.applied.index]
-        if new and not self._apply_new(new, answers):
-            return
-        self.raw.acknowledge_apply(entries)
-
-    def _apply_new(self, entries: Sequence[Entry], answers: list[Answer]) -> bool:
-        commands = [entry.data for entry in entries if entry.data and entry.type is EntryType.NORMAL]
-        try:
-            results = self.machine.apply(commands) if commands else []
-        except Exception as error:
-            if isinstance(error, Corruption) and self.is_alone:
-                self.take_back()
-                raise
-            if isinstance(error, Corruption):
-                self.lose_state(error)
-                assert self.rebuilding is not None
-                self.rebuilding.unapplied = list(entries)
-                answers += self.proposals.fail_all(self.not_leader())
-            else:
-                self._quarantine(entries[0].index, error, answers)
-            return False
-        self.commands_applied += len(commands)
-        if len(self.proposals):
-            self._answer_proposals(entries, results, answers)
-        last = entries[-1]
-        self.set_applied(last.index, last.term, self.applied.conf_state)
-        return True
-
-    def take_back(self) -> None:
-        """Leave the state as the store had it at the last flush: it met damage, and nobody has another."""
-        self._state.discard(self.group)
-        self.taken_back = True
-
-    def _answer_proposals(
-        self, entries: Sequence[Entry], results: Sequence[object], answers: list[Answer]
-    ) -> None:
-        """Tell every proposal what became of its entries; ``results`` are those of the commands."""
-        rest = iter(results)
-        for entry in entries:
-            is_command = entry.data and entry.type is EntryType.NORMAL
-            self.proposals.applied(entry, next(rest) if is_command else None, answers)
+    # -- its state -------------------------------------------------------------------------------
 
     def set_applied(self, index: int, term: int, conf_state: ConfState) -> None:
         """Record how far the machine's state reaches, in the same flush as the state itself."""
@@ -218,28 +177,14 @@ class Replica:
         if self.machine.durable:
             self._state.set_applied(self.group, self.applied)
 
-    def serve_reads(self, answers: list[Answer]) -> None:
-        """Answer the confirmed reads whose index is applied. Damage that one meets is told, and is a loss."""
-        if self.rebuilding is not None:
-            answers += self.reads.fail_all(self.not_leader())
-            return
-        first = len(answers)
-        self.reads.serve(self.applied.index, self.machine, answers)
-        if len(answers) > first and not self.is_alone:
-            for answer in answers[first:]:
-                if isinstance(answer.value, Corruption):
-                    self.lose_state(answer.value.with_traceback(None))
-                    answers += self.proposals.fail_all(self.not_leader())
-                    return
+    def take_back(self) -> None:
+        """Leave the state as the store had it at the last flush: it met damage, and nobody has another."""
+        self.discard_unflushed()
+        self.taken_back = True
 
-    def _quarantine(self, index: int, error: Exception, answers: list[Answer]) -> None:
-        # Some of the commands may have changed the state: no index of the log has it, so neither the disk
-        # nor a peer may ever see it.
+    def discard_unflushed(self) -> None:
+        """What the machine has written since the last flush never reaches the disk."""
         self._state.discard(self.group)
-        self.quarantine = Quarantined(self.group, index, f"the state machine raised {error!r}")
-        self.quarantine.__cause__ = error
-        answers += self.proposals.fail_all(self.quarantine)
-        answers += self.reads.fail_all(self.quarantine)
 
     # -- snapshots and compaction ----------------------------------------------------------------
 
@@ -255,8 +200,10 @@ class Replica:
             self._all_rebuilding[self.group] = self
             self.raw.hold_committed = True
 
-    def replace_state(self, arrived: Arrived, answers: list[Answer]) -> None:
+    def replace_state(self, arrived: Arrived, answers: list[Answer]) -> Sequence[Entry]:
         """Put a peer's state in the place of the lost one. The log stays: it holds the snapshot's point.
+
+        Returns the entries that were handed out before and are still to be applied.
 
         Raises:
             Corruption: the snapshot is damaged; nothing has changed.
@@ -265,8 +212,7 @@ class Replica:
         self._put_in_place(arrived, answers)
         unapplied = self.rebuilding.unapplied
         self._has_state()
-        if unapplied:
-            self.apply(unapplied, answers)
+        return unapplied
 
     @property
     def durable_point(self) -> EntryId | None:
@@ -287,22 +233,32 @@ class Replica:
             self.lose_state(error)
             return None
 
-    def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> None:
-        """Put the data of the snapshot that has arrived in place.
+    def install(self, snapshot: Snapshot, message_term: int, answers: list[Answer]) -> bool:
+        """Put the data of the snapshot that has arrived in place. It counts once the state store has it.
 
-        It counts once the state store has flushed it.
-
-        Raises:
-            Corruption: it is not what a replica of this group can have.
+        Returns whether it was whole. If not, the log goes on from the snapshot all the same, as the core does
+        already, and the state is asked of a peer again.
         """
         arrived, self.arrived = self.arrived, None
         assert arrived is not None, "a snapshot comes with its data"
         assert arrived.snapshot is snapshot, "a snapshot comes with its data"
         if self.rebuilding is not None and self.rebuilding.unapplied:
             self.raw.acknowledge_apply(self.rebuilding.unapplied)
-        self._put_in_place(arrived, answers)
+            self.rebuilding.unapplied = []
+        try:
+            self._put_in_place(arrived, answers)
+        except Corruption as error:
+            self._go_on_without(snapshot, error)
+            return False
         self._state.set_install_marker(self.group, message_term)
         self._has_state()
+        return True
+
+    def _go_on_without(self, snapshot: Snapshot, error: Corruption) -> None:
+        """Be what a restart makes of a log that begins where no state is. The state store knows nothing."""
+        self.applied = Applied(snapshot.index, snapshot.term, snapshot.conf_state, self.machine.metadata())
+        self._storage.applied_is(self.applied)
+        self.lose_state(error)
 
     def drop_arrived(self) -> None:
         """What has arrived, and is not being installed, is of no use."""
@@ -361,7 +317,7 @@ class Replica:
         A log shorter than the last checkpoint is let grow: writing the state must not cost more than writing
         what led to it. To find that it does not fit costs as much, whoever asks: that is tried as seldom.
         """
-        if self.machine.durable or self.quarantine is not None or self.rebuilding is not None:
+        if self.machine.durable or self.quarantine or self.rebuilding or self.applying:
             return False
         if self._checkpoint_asked and self.needs_checkpoint and self.outgrown is None:
             return True

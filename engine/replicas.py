@@ -11,17 +11,17 @@ from ..native.restdigest import RestPoint
 from ..raft.dormancy import state_of
 from ..raft.entry import EntryId
 from ..raft.errors import RaftError
-from ..raft.ids import NO_REPLICA
 from ..raft.rest import wake
 from .births import Births
 from .config import EngineConfig
-from .errors import Corruption, DiskFull, Error, NotLeader
+from .errors import Corruption, Error, NotLeader, RangeDeleted
 from .liveness import Liveness
 from .logstore.port import Birth, GroupLog, LogStore
 from .lostlogs import NOBODY, UNKNOWN, Silence, SupersededLog, check_log_holds, no_way_back
-from .newborns import Newborn
+from .newborns import Newborns
 from .pending import Answer
 from .remains import Remains, bring_up, is_alone, stopped_by
+from .removals import Removals
 from .replica import Replica
 from .resting import Resting, full_rest
 from .roster import Roster, numbers_of
@@ -30,6 +30,7 @@ from .statemachine.protocol import StateMachine
 from .statemachine.store import Applied, StateStore
 from .stores import BIRTH_POINT, MachineFactory, Stores
 from .timers import Timers
+from .waiting import Waiting
 
 logger = logging.getLogger("multiraft.node")
 
@@ -47,7 +48,7 @@ class Replicas:
         seed: random.Random,
     ) -> None:
         table = GroupTable()
-        self.running = Roster(table, self._take_up)
+        self.running = Roster(table, self._take_up, Waiting(config.election_ticks), self._start_waiting)
         self.lost: dict[int, Error] = {}
         """Groups whose replica here cannot run, and why."""
         self.remains: dict[int, Remains] = {}
@@ -61,27 +62,37 @@ class Replicas:
         self.rebuilding: dict[int, Replica] = {}
         """Those among the running ones whose state is lost."""
         self.births = Births()
-        self.newborns: dict[int, Newborn] = {}
-        """Groups in their first election: they have a birth that is durable, and no replica yet."""
+        self.removals = Removals()
         self.timers = Timers(table)
         self.resting = Resting(self.timers)
-        self.liveness = Liveness(config.election_ticks)
         self.neighbours: set[int] = set()
         """The nodes that hold replicas of the same groups."""
-        self._node_id = node_id
+        self.newborns = Newborns(table, node_id, config, self.resting, self.neighbours, seed)
+        """Groups in their first election: they have a birth that is durable, and no replica yet."""
+        self.liveness = Liveness(config.election_ticks)
+        self.node_id = node_id
         self._log = log
         self._state = state
         self.stores = Stores(log, state, machines)
         self._shared = Shared(state, config, seed, self.rebuilding, count(1))
 
     def start_all(self) -> None:
-        """Bring back every replica that the log store knows; one that is damaged is declared lost.
+        """Bring back the replicas that the log store knows; one that is damaged is declared lost.
 
-        Raises `DiskFull`, `StorageFailed` if the log is damaged and that cannot be noted.
+        The others wait on the disk (:mod:`.waiting`). Raises as `Stores.note_doubts` and `open_state`.
         """
         self.stores.note_doubts()
-        for birth in self._log.births().values():
-            self._start_or_lose(birth)
+        births = self._log.births()
+        urgent = self.stores.urgent(births.values())
+        for birth in births.values():
+            if birth.group in urgent:
+                self._start_or_lose(birth)
+            else:
+                self.running.waiting.add(birth.group)
+                self._note_neighbours(birth)
+
+    def _start_waiting(self, group: int) -> Replica | None:
+        return self._start_or_lose(self.birth(group))
 
     def _start_or_lose(self, birth: Birth) -> Replica | None:
         try:
@@ -165,17 +176,22 @@ class Replicas:
         self.resting.take_up(replica, rests)
         return replica
 
+    def birth(self, group: int) -> Birth:
+        """How the replica here was born, whether it runs or waits. Raises KeyError without one."""
+        return self._log.births()[group]
+
     def lay_down(self, birth: Birth, row: DormantRow) -> None:
-        """A newborn has had its first election: it rests, without ever having had an object."""
+        """A replica that waits need not start: it rests, and never had an object."""
         self.running.lay_down(birth.group, row)
         self.resting.lay_down(birth.group, full_rest(birth, RestPoint(row.term, row.index), row.lead))
         self._note_neighbours(birth)
 
-    def grow_up(self, birth: Birth, leader: DormantRow | None, lagging: Collection[int]) -> Replica | None:
+    def grow_up(self, group: int, leader: DormantRow | None, lagging: Collection[int]) -> Replica | None:
         """Make a whole replica of a newborn; None if it cannot run.
 
         A ``leader`` goes on, with members that may lack its entry; otherwise this is what a restart makes.
         """
+        birth = self._log.births()[group]
         replica = None if leader is None else self._go_on(birth, leader, lagging)
         if replica is None:
             return self._start_or_lose(birth)
@@ -191,10 +207,8 @@ class Replicas:
         log = self._log.group(birth.group)
         if log.last_index() != row.index or not row.index - 1 <= applied.index <= row.index:
             return None
-        fresh = (
-            applied.index == BIRTH_POINT[0] < row.index
-        )  # its first leader's entry says nothing to a machine
-        if fresh:
+        fresh = applied.index == BIRTH_POINT[0] < row.index
+        if fresh:  # its first leader's entry says nothing to a machine
             applied = applied._replace(index=row.index, term=log.term(row.index))
         elif applied.index != row.index:
             return None
@@ -212,7 +226,7 @@ class Replicas:
         return replica
 
     def _note_neighbours(self, birth: Birth) -> None:
-        self.neighbours.update([node for _, node in birth.peers if node != self._node_id])
+        self.neighbours.update([node for _, node in birth.peers if node != self.node_id])
 
     def silence(self, replica: Replica, error: Corruption) -> list[Answer]:
         """A replica has lost what its log had promised to hold: it waits for a snapshot from now on.
@@ -220,7 +234,7 @@ class Replicas:
         Returns the answers to those who wait for it.
         """
         logger.error("group %d: its log is damaged, a snapshot is asked of a peer: %s", replica.group, error)
-        answers = self._stop(replica, NotLeader(replica.group, replica.leader_node))
+        answers = self.stop(replica, NotLeader(replica.group, replica.leader_node))
         log = self._log.group(replica.group)
         last = log.last_index()
         promised = EntryId(log.term(last), last)
@@ -237,8 +251,10 @@ class Replicas:
             del self.silent[replica.group]
             self._state.set_promised(replica.group, None)
 
-    def _stop(self, replica: Replica, reason: Error) -> list[Answer]:
+    def stop(self, replica: Replica, reason: Error) -> list[Answer]:
+        """A replica runs no more; returns the answers to those who wait for it."""
         self.running.remove(replica)
+        replica.stopped = True
         replica.drop_arrived()
         self.resting.end(replica)
         self.timers.remove(replica.group)
@@ -262,6 +278,12 @@ class Replicas:
             and removed.get(birth.group, 0) < birth.replica_id
             and self._may_be_born(birth)
         )
+
+    def forget_loss(self, group: int) -> None:
+        """The group is gone, and what was lost of it here with it."""
+        self.lost.pop(group, None)
+        self.remains.pop(group, None)
+        self._with_peers.discard(group)
 
     def _may_be_born(self, birth: Birth) -> bool:
         """Whether nothing says that the replica was here before, and that its log has lost it."""
@@ -313,7 +335,7 @@ class Replicas:
         """Stop one replica for good; returns the answers to those who wait for it."""
         last = replica.raw.raft.log.last_index()
         self.declare_lost(replica.birth, stopped_by(error, replica.birth, last), replica)
-        return self._stop(replica, self.lost[replica.group])
+        return self.stop(replica, self.lost[replica.group])
 
     def fail_all(self, error: Error) -> list[Answer]:
         """The node stops: the answers to everybody who waits."""
@@ -331,6 +353,7 @@ class Replicas:
             "proposals": sum(len(one.proposals) for one in replicas),
             "uncommitted bytes": sum(one.raw.raft.uncommitted_size for one in replicas),
             "newborns": len(self.newborns),
+            "removals": len(self.removals),
             "unstable entries": sum(len(one.raw.raft.log.unstable.entries) for one in replicas),
         }
 
@@ -352,9 +375,9 @@ class Replicas:
         replica = self.running.loaded.get(group)
         if replica is not None:
             return replica.leader_node
-        newborn, row = self.newborns.get(group), self.running.look(group)
-        if newborn is not None:
-            return newborn.birth.peers[0][1]
+        designated, row = self.newborns.leader_node(group), self.running.look(group)
+        if designated is not None:
+            return designated
         return None if row is None else dict(self._log.births()[group].peers).get(row.lead)
 
     def refusal(self, group: int) -> Error:
@@ -362,19 +385,10 @@ class Replicas:
         replica = self.running.get(group)
         if replica is not None:
             return replica.not_leader()
+        if group in self.removals or group in self._log.tombstones():
+            return RangeDeleted(f"group {group} was deleted")
         return self.lost.get(group) or NotLeader(group, self.leader_node(group))
 
     def not_leading(self, group: int) -> Error:
         """Why nobody leads the group here; a replica that was set aside may have peers that lead."""
         return NotLeader(group) if group in self._with_peers else self.refusal(group)
-
-    def cannot_write(self, replica: Replica, trouble: Error) -> Error:
-        """What to tell who wants to write to a group that is led here."""
-        # A full disk may stay full for long; after another failure the node soon goes on, or stops.
-        waits = isinstance(trouble, DiskFull)
-        return self.handed_over(replica) or (trouble if waits else NotLeader(replica.group))
-
-    def handed_over(self, replica: Replica) -> NotLeader | None:
-        """What to tell who asks a leader that is about to be none, None if it is not."""
-        heir = replica.raw.raft.lead_transferee
-        return None if heir == NO_REPLICA else NotLeader(replica.group, replica.nodes.get(heir))

@@ -1,7 +1,8 @@
 """Who rests: the books of a node, with a digest for every node that it shares resting groups with."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..native.restdigest import RestDigest, RestPoint
 from ..raft.dormancy import settle
@@ -10,6 +11,9 @@ from .timers import Timers
 
 if TYPE_CHECKING:
     from .replica import Replica
+
+_LISTED_ONE: Final = Struct("<QQQ")
+_MOVED_AT_ONCE: Final = 4096
 
 
 class Rests(NamedTuple):
@@ -53,6 +57,8 @@ class Resting:
         """By node: groups that are led here and that the node should have at rest."""
         self.followed: dict[int, RestDigest] = {}
         """By node: groups that rest here because the node leads them."""
+        self._orphaned: dict[int, RestDigest] = {}
+        """By node: groups that rest here though the node, which has led them, does so no more."""
         self.at_hand: dict[int, int] = {}
         """Groups that rest and have an object: since which tick, the longest first."""
 
@@ -99,7 +105,36 @@ class Resting:
     def strike(self, group: int, rests: Rests) -> None:
         """A group that has rested like this rests no more."""
         for node in rests.nodes:
-            self._side(rests)[node].remove(group)
+            orphans = None if rests.leads else self._orphaned.get(node)
+            if orphans is not None and group in orphans:
+                orphans.remove(group)
+            else:
+                self._side(rests)[node].remove(group)
+
+    # -- without a leader ------------------------------------------------------------------------
+
+    def orphan(self, node: int) -> list[int]:
+        """A node leads nothing any more. Returns the groups that rest here because of it."""
+        orphans = self._orphaned.setdefault(node, RestDigest())
+        return _move_all(self.followed.get(node) or RestDigest(), orphans)
+
+    def adopt(self, node: int) -> None:
+        """A node that was silent speaks, and has led all the time: what still rests has its leader again."""
+        followed = self.followed.setdefault(node, RestDigest())
+        _move_all(self._orphaned.get(node) or RestDigest(), followed)
+
+    def is_orphan(self, group: int) -> bool:
+        """Whether the group rests here and has lost its leader."""
+        return any(group in orphans for orphans in self._orphaned.values())
 
     def _side(self, rests: Rests) -> dict[int, RestDigest]:
         return self.led if rests.leads else self.followed
+
+
+def _move_all(source: RestDigest, target: RestDigest) -> list[int]:
+    """Have the groups of one digest counted by another one; both stay what they are to who holds them."""
+    moved = [one for _, _, listed in source.lists(_MOVED_AT_ONCE) for one in _LISTED_ONE.iter_unpack(listed)]
+    for group, term, commit in moved:
+        source.remove(group)
+        target.add(group, RestPoint(term, commit))
+    return [group for group, _, _ in moved]

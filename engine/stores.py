@@ -1,15 +1,17 @@
 """What the stores of a node hold of a replica: its state, and what a crash or damage has left half-done."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from ..raft.entry import EntryId
 from ..raft.state import HardState
-from .errors import InvalidArgument
+from .errors import Corruption, InvalidArgument
 from .logstore.port import Birth, Doubt, GroupLog, GroupWrite, LogStore
 from .lostlogs import most_promised
-from .statemachine.protocol import StateMachine, volatile
+from .remains import is_alone
+from .replica import SYSTEM_GROUP
+from .statemachine.protocol import StateMachine, asynchronous, volatile
 from .statemachine.store import Applied, StateStore
 
 logger = logging.getLogger("multiraft.node")
@@ -49,6 +51,33 @@ class Stores:
         self.log.doubts_noted()
         self._doubts = doubts
 
+    def urgent(self, births: Iterable[Birth]) -> set[int]:
+        """The groups whose replicas must start with the node; those of the others have only to be read.
+
+        What a start has to write is written before the first turn: no batch may be in flight then. And who is
+        alone has nobody to ask for what it lacks.
+
+        Raises:
+            InvalidArgument: the machines are not of the kind that wrote the state. To find that out when a
+                replica is needed would stop a node that serves.
+        """
+        try:
+            half_done = self.state.half_done()
+        except Corruption:
+            return {birth.group for birth in births}
+        found: set[int] = set()
+        tried: set[str] = set()
+        for birth in births:
+            if birth.group in half_done or birth.group == SYSTEM_GROUP or is_alone(birth):
+                found.add(birth.group)
+            elif birth.machine not in tried and self.state.applied(birth.group) is not None:
+                tried.add(birth.machine)
+                try:
+                    self.open_state(birth)
+                except Corruption:
+                    found.add(birth.group)
+        return found
+
     def cut_behind_state(self, birth: Birth, log: GroupLog, applied: Applied, promised: EntryId) -> bool:
         """Nothing is lost of a log that is in doubt below where the state on the disk is: cut it there."""
         doubt = self._doubts.get(birth.group)
@@ -73,6 +102,11 @@ class Stores:
         recorded, kept = self.state.applied(group), self.state.checkpoint(group)
         applied = recorded or (kept[0] if kept else None)
         machine = self.machines(birth, applied.metadata if applied else None)
+        if machine.durable and asynchronous(machine) is not None:
+            raise InvalidArgument(
+                f"group {group}: a {type(machine).__name__} cannot have async_apply: its state is in the "
+                "store, where a flush would find it half-way"
+            )
         if (kept if machine.durable else recorded) is not None:
             was, now = ("memory", "lmdb") if machine.durable else ("lmdb", "memory")
             raise InvalidArgument(

@@ -14,13 +14,22 @@ class Ticker:
         self._late_after = late_after
         self._last = now
         self._looked = False
+        self.quiet = 0
+        """Ticks to come that concern nobody: no turn is needed for them."""
         self.missed = 0
         """Ticks that were forgotten because the loop was late."""
 
     @property
     def deadline(self) -> float:
-        """When the next tick is due."""
-        return self._last + self._tick
+        """When the next tick that concerns somebody is due."""
+        return self._last + (1 + self.quiet) * self._tick
+
+    def pass_quiet(self, now: float) -> int:
+        """How many ticks have passed that concerned nobody. To be asked before anything else happens."""
+        passed = min(int((now - self._last) / self._tick), self.quiet)
+        self.quiet -= passed
+        self._last += passed * self._tick
+        return passed
 
     def due(self, now: float) -> int | None:
         """Ticks due now; ``None``: the loop is so late that the sockets must be looked at first.

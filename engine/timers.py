@@ -68,6 +68,15 @@ class Timers:
         self.ticks += 1
         return self._table.due(self.ticks)
 
+    def quiet_ticks(self) -> int:
+        """How many ticks to come nobody is due at."""
+        self._note(self._touched.values())  # and with the next tick again: they may be touched until then
+        return max(0, self._table.soonest - self.ticks - 1)
+
+    def skip(self, ticks: int) -> None:
+        """So many ticks have passed at which nobody was due."""
+        self.ticks += ticks
+
     def give(self, replica: Replica) -> bool:
         """Give a replica that is due its tick. Returns whether it did anything.
 

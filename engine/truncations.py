@@ -44,9 +44,9 @@ class Truncations:
         return replica.group in self._paused or any(one is replica for _, one in self._waiting)
 
     def take(self) -> list[Cut]:
-        """Those that go into a batch now."""
+        """Those that go into a batch now. A log whose replica was removed is no more."""
         waiting, self._waiting = self._waiting, []
-        return waiting
+        return [cut for cut in waiting if self._running.get(cut[1].group) is cut[1]]
 
     def flushed(self, groups: Iterable[int], now: float) -> None:
         """The applied state of these groups is on disk."""

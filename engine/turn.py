@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..raft.entry import Entry
+from .applying import Applied, ApplyWork
 from .errors import Error
 from .figures import TurnFigures
 from .held import Promise
@@ -37,6 +38,8 @@ class Inputs:
     trouble: list[Error | None] = field(default_factory=list)
     """Why the disk refuses writes from now on, or None: it does not any more."""
     flushed: list[Flush] = field(default_factory=list)
+    applied: list[Applied] = field(default_factory=list)
+    """What became of the commands that were to be applied outside the turn."""
     peers_lost: list[int] = field(default_factory=list)
     """Nodes whose connection broke."""
     frames_dropped: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
@@ -54,6 +57,7 @@ class Inputs:
             or self.resume
             or self.trouble
             or self.flushed
+            or self.applied
             or self.peers_lost
             or self.frames_dropped
         )
@@ -73,6 +77,8 @@ class Effects:
     """For snapshots on their way. Work that writes goes to the state store's thread, behind the flush."""
     answers: list[Answer] = field(default_factory=list)
     """For the callers."""
+    applies: list[ApplyWork] = field(default_factory=list)
+    """Commands that machines apply outside the turn."""
     hang_up: list[tuple[int, Error]] = field(default_factory=list)
     """Peers that sent what no peer may send."""
     again: bool = False

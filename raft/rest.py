@@ -53,6 +53,12 @@ def wake(raft: Raft) -> None:
         raft.tracker.mark_inactive(except_for=raft.id)
 
 
+def hasten(raft: Raft) -> None:
+    """Let a follower that knows no leader campaign with its next tick: somebody waits for one."""
+    if raft.role is Role.FOLLOWER and raft.lead == NO_REPLICA:
+        raft.election_elapsed = max(raft.election_elapsed, raft.randomized_election_timeout - 1)
+
+
 def wake_orphan(raft: Raft) -> None:
     """Go on after a rest whose leader's node has been silent for an election timeout.
 

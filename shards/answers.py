@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from .explanation import Explanation, explanation_of
 from .keyrange import KeyRange
+from .planning import Deleted
 from .requests import Malformed, Scalar
 from .scanning import Page, PageRequest, page_pairs
 
@@ -102,6 +103,18 @@ def created(fields: Sequence[Scalar]) -> tuple[int, int]:
             return new, old
         case _:
             raise Malformed("the node's answer to a creation has another shape")
+
+
+def deleted(fields: Sequence[Scalar], start: bytes) -> Deleted:
+    """What a chunk of a deletion has deleted and left. Raises `Malformed`."""
+    match fields:
+        case [int(gone), int(left), (bytes() | None) as resume]:
+            pass
+        case _:
+            raise Malformed("the node's answer to a deletion has another shape")
+    if resume is not None and resume <= start:
+        raise Malformed("the node's deletion leads nowhere")
+    return Deleted(gone, left, resume)
 
 
 def page(fields: Sequence[Scalar], request: PageRequest) -> Page:

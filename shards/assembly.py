@@ -11,6 +11,7 @@ from ..engine.errors import Corruption, Error
 from ..engine.host import Host
 from ..engine.logstore.port import Birth, LogStore
 from ..engine.node import Node
+from ..engine.removals import Removal
 from ..engine.replica import SYSTEM_GROUP
 from ..engine.statemachine.kv import KVMachine
 from ..engine.statemachine.protocol import StateMachine
@@ -35,6 +36,8 @@ class Machines:
         state: StateStore,
         config: EngineConfig,
         on_births: Callable[[list[Birth]], None],
+        on_removals: Callable[[list[Removal]], None],
+        on_reload: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
         self.directory: DirectoryMachine | None = None
@@ -43,6 +46,8 @@ class Machines:
         self._state = state
         self._in_memory = config.state_machine == "memory"
         self._on_births = on_births
+        self._on_removals = on_removals
+        self._on_reload = on_reload
         self._on_change = on_change
 
     def make(self, birth: Birth, metadata: bytes | None) -> StateMachine:
@@ -53,6 +58,8 @@ class Machines:
                 self._node_id,
                 members=self._members,
                 on_births=self._on_births,
+                on_removals=self._on_removals,
+                on_reload=self._on_reload,
                 on_change=self._on_change,
             )
             return self.directory
@@ -129,7 +136,15 @@ class Assembly:
 
     def _build(self, log: LogStore[Any], state: StateStore, operations: Operations) -> None:
         place, ports, loop = self.place, self.ports, asyncio.get_running_loop()
-        self._machines = Machines(place, state, self.config, self._births_ordered, self._directory_changed)
+        self._machines = Machines(
+            place,
+            state,
+            self.config,
+            self._births_ordered,
+            self._removals_ordered,
+            self._remove_deleted,
+            self._directory_changed,
+        )
         self.node = Node(
             place.node_id,
             self.config,
@@ -167,7 +182,10 @@ class Assembly:
         )
 
     def _check_directory(self) -> None:
-        """A range that the directory places here, with neither birth nor tombstone, has been lost."""
+        """A range that the directory places here, with neither birth nor tombstone, has been lost.
+
+        One that is here, and that the directory has had and does not have, was deleted while it was.
+        """
         replicas, removed = self.node.replicas, self.node.log.tombstones()
         if self._machines.directory is None:
             return
@@ -175,10 +193,27 @@ class Assembly:
             group = birth.group
             if group not in replicas.running and group not in replicas.lost and group not in removed:
                 replicas.declare_lost(birth, Corruption("the log store has lost this replica", group))
+        self._remove_deleted()
         self.node.directory_index = self.machine.version
+
+    def _remove_deleted(self) -> None:
+        """Take away what was born for this directory or an earlier one, and is not in it any more.
+
+        A birth of a later one waits for its entry: after a crash the directory's log is replayed.
+        """
+        directory, births = self.machine.directory, self.node.log.births()
+        for group in births:
+            if group == SYSTEM_GROUP or directory.by_group(group) is not None:
+                continue
+            birth = births[group]
+            if birth.directory_index <= directory.version:
+                self.node.replicas.removals.order([Removal(group, birth.replica_id)])
 
     def _births_ordered(self, births: list[Birth]) -> None:
         self.node.replicas.create(births)
+
+    def _removals_ordered(self, removals: list[Removal]) -> None:
+        self.node.replicas.removals.order(removals)
 
     def _directory_changed(self) -> None:
         self.node.directory_index = self.machine.version

@@ -14,6 +14,7 @@ from .database import Database
 from .explanation import Explanation
 from .keyrange import KeyRange
 from .opening import Opening
+from .planning import Deleted
 from .requests import WRITES, Malformed, Op, Scalar
 from .scanning import Page, PageRequest
 
@@ -123,6 +124,9 @@ class Client(Database):
         for bounds in ranges:
             flat += bounds
         return answers.created(await self._ask(Op.CREATE_RANGES, flat, timeout))
+
+    async def _delete_chunk(self, start: bytes, end: bytes | None, timeout: float | None) -> Deleted:  # noqa: ASYNC109 # see Database
+        return answers.deleted(await self._ask(Op.DELETE_RANGES, [start, end], timeout), start)
 
     async def _ask(self, op: Op, fields: Sequence[Scalar], timeout: float | None) -> Sequence[Scalar]:  # noqa: ASYNC109 # see Database
         if self._ended is not None:

@@ -16,6 +16,7 @@ from .database import Database
 from .engine import Engine
 from .explanation import Explanation
 from .opening import Opening
+from .planning import Deleted
 from .requests import Scalar
 from .scanning import Page, PageRequest
 
@@ -113,6 +114,9 @@ class Cluster(Database):
         timeout: float | None,  # noqa: ASYNC109 # see Database
     ) -> tuple[int, int]:
         return await self.nodes[0]._create_chunk(ranges, replicas, timeout)  # noqa: SLF001 # the same interface
+
+    async def _delete_chunk(self, start: bytes, end: bytes | None, timeout: float | None) -> Deleted:  # noqa: ASYNC109 # see Database
+        return await self.nodes[0]._delete_chunk(start, end, timeout)  # noqa: SLF001 # the same interface
 
 
 def _temporary_directory(stack: AsyncExitStack) -> Path:

@@ -10,7 +10,7 @@ from ..engine.statemachine.commands import check_key, encode_cas, encode_delete,
 from ..engine.statemachine.keys import lower_stop, prefix_stop
 from .batch import WriteBatch
 from .explanation import Explanation
-from .planning import chunks, even_cuts, ranges_from_splits
+from .planning import Deleted, chunks, even_cuts, ranges_from_splits, within
 from .requests import Scalar
 from .scanning import Page, PageRequest, Pair
 
@@ -24,6 +24,13 @@ class CreateResult(NamedTuple):
     created: int
     existing: int
     """Ranges that were there already, exactly as asked for."""
+    seconds: float
+
+
+class DeleteResult(NamedTuple):
+    """What :meth:`Database.delete_ranges` did."""
+
+    deleted: int
     seconds: float
 
 
@@ -178,6 +185,44 @@ class Database(ABC):
                 progress(created + existing, len(ranges))
         return CreateResult(created, existing, time.monotonic() - began)
 
+    async def delete_ranges(
+        self,
+        between: tuple[bytes, bytes | None],
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 # per chunk of ranges; typed errors
+    ) -> DeleteResult:
+        """Delete the ranges that lie in an interval, with all that they hold; nothing brings it back.
+
+        First each range stops serving, by an entry of its own log, so that no partitioned leader goes on
+        acknowledging writes; then the directory forgets it, and its nodes drop what they have of it. From
+        then on no range covers its keys, and ``create_ranges`` may cover them anew.
+
+        Safe to repeat: a call that was cut off, by whatever, is finished by the next one. Ranges that it had
+        come to answer ``RangeDeleted`` until then. ``progress(done, total)`` is called after every chunk of
+        at most 1,000 ranges.
+
+        Args:
+            between: the interval; ``(b"", None)`` is the whole key space.
+            progress: called as ``progress(done, total)``.
+            timeout: seconds per chunk.
+
+        Raises:
+            InvalidRanges: the interval is empty, or cuts a range: that would lose keys outside of it.
+            OutcomeUnknown: some ranges serve nothing any more; call again.
+            Unavailable: a range has no leader, which has to agree. What else its group answers, likewise.
+        """
+        began = time.monotonic()
+        start, end = within(*between)
+        resume: bytes | None = start
+        done = 0
+        while resume is not None:
+            deleted, left, resume = await self._delete_chunk(resume, end, timeout)
+            done += deleted
+            if progress is not None:
+                progress(done, done + left)
+        return DeleteResult(done, time.monotonic() - began)
+
     @abstractmethod
     async def status(self) -> dict[str, object]:
         """The cluster: ``nodes`` (node, address, alive, leaders, replicas, applied_lag) and ``ranges``."""
@@ -209,6 +254,9 @@ class Database(ABC):
         replicas: int,
         timeout: float | None,  # noqa: ASYNC109 # as above
     ) -> tuple[int, int]: ...
+
+    @abstractmethod
+    async def _delete_chunk(self, start: bytes, end: bytes | None, timeout: float | None) -> Deleted: ...  # noqa: ASYNC109 # as above
 
 
 SCAN_WITHOUT_LIMIT = 2**62

@@ -78,10 +78,8 @@ class Directory:
 
     def by_group(self, group: int) -> RangeDescriptor | None:
         """The range that a group serves, None if it serves none."""
-        place = bisect_left(self._sorted_groups, group)
-        if place == len(self._sorted_groups) or self._sorted_groups[place] != group:
-            return None
-        return self._at(bisect_left(self._starts, self._start_of_group[place]))
+        place = self._place_of(group)
+        return None if place is None else self._at(place)
 
     def overlapping(
         self, start: bytes, stop: bytes | None, *, reverse: bool = False, limit: int | None = None
@@ -104,6 +102,12 @@ class Directory:
             place = bisect_left(self._starts, start)
             if self._replicas[place] in here:
                 yield self._at(place)
+
+    def _place_of(self, group: int) -> int | None:
+        place = bisect_left(self._sorted_groups, group)
+        if place == len(self._sorted_groups) or self._sorted_groups[place] != group:
+            return None
+        return bisect_left(self._starts, self._start_of_group[place])
 
     def _places(self, start: bytes, stop: bytes | None) -> range:
         if KeyRange(start, stop).empty:
@@ -148,6 +152,20 @@ class Directory:
         cuts = _cuts(group_places)
         _merge(self._sorted_groups, cuts, array("Q", [one.group for one in by_group]))
         _merge(self._start_of_group, cuts, [one.start for one in by_group])
+
+    def remove(self, groups: Iterable[int]) -> None:
+        """Take the ranges of these groups, as far as they are here, out of the columns, in one pass."""
+        found = [self._place_of(group) for group in set(groups)]
+        places = sorted(place for place in found if place is not None)
+        group_places = sorted(bisect_left(self._sorted_groups, self._groups[place]) for place in places)
+        _cut_out(self._starts, places)
+        _cut_out(self._ends, places)
+        _cut_out(self._groups, places)
+        _cut_out(self._epochs, places)
+        _cut_out(self._created, places)
+        _cut_out(self._replicas, places)
+        _cut_out(self._sorted_groups, group_places)
+        _cut_out(self._start_of_group, group_places)
 
     def become(self, other: "Directory") -> None:
         """Take over everything from another directory, which is of no use afterwards.
@@ -215,3 +233,14 @@ def _merge(column: MutableSequence[T], cuts: Sequence[Cut], added: Sequence[T]) 
         column.extend(added[low:high])
         moved = place - first
     column.extend(tail[moved:])
+
+
+def _cut_out(column: MutableSequence[T], places: Sequence[int]) -> None:
+    """Take out what stands at these places, ascending. What stands before the first is not touched."""
+    if not places:
+        return
+    first = places[0]
+    tail = column[first:]
+    del column[first:]
+    for place, following in pairwise([*places, first + len(tail)]):
+        column.extend(tail[place - first + 1 : following - first])

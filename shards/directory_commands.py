@@ -5,6 +5,7 @@ A command's body (behind the envelope that all commands share) is one msgpack ar
 =====================================================  ===============================================
 ``[1, node, store uuid, address, cluster uuid]``       a node says who and where it is
 ``[2, replicas, [node, ...], [[start, end], ...]]``    create ranges; an end of nil is no upper bound
+``[3, [[group, epoch], ...]]``                         delete the ranges of these groups, which are retired
 =====================================================  ===============================================
 """
 
@@ -17,16 +18,19 @@ from typing import Final, NamedTuple, TypeAlias, TypeGuard, cast
 import msgpack
 
 from ..engine.errors import CommandTooLarge, InvalidArgument, InvalidRanges
+from ..engine.replica import SYSTEM_GROUP
 from ..engine.statemachine.commands import MAX_KEY, check_key
 from .keyrange import Interval, KeyRange
 
 MAX_BODY: Final = 256 * 1024
 MAX_RANGES: Final = 1000
-"""Ranges that one command creates."""
+"""Ranges that one command creates or deletes."""
 MAX_ARRAY: Final = 2 * MAX_RANGES
 MAX_ADDRESS: Final = 300
 """Bytes of an address: the longest host name, a colon and a port fit."""
 MAX_NODE: Final = 2**32 - 1
+MAX_NUMBER: Final = 2**64 - 1
+"""Of a group or an epoch."""
 UUID_BYTES: Final = 16
 
 
@@ -35,6 +39,7 @@ class Op(IntEnum):
 
     REGISTER = 1
     CREATE = 2
+    DELETE = 3
 
 
 class Register(NamedTuple):
@@ -55,7 +60,20 @@ class Create(NamedTuple):
     """Ascending; none is empty and no two overlap."""
 
 
-Command: TypeAlias = Register | Create
+class Doomed(NamedTuple):
+    """A range to be deleted: its group, and the epoch at which that was retired."""
+
+    group: int
+    epoch: int
+
+
+class Delete(NamedTuple):
+    """Delete ranges. Whoever proposes it knows that their groups serve nothing any more."""
+
+    ranges: tuple[Doomed, ...]
+
+
+Command: TypeAlias = Register | Create | Delete
 
 
 def register_body(node: int, store_uuid: bytes, address: str, cluster_uuid: bytes) -> bytes:
@@ -74,6 +92,14 @@ def create_body(ranges: Iterable[Interval], replicas: int, nodes: Sequence[int])
     return _body((Op.CREATE, replicas, tuple(nodes), pairs))
 
 
+def delete_body(ranges: Iterable[Doomed]) -> bytes:
+    """The body of a deletion: at most 1,000 ranges, each of them retired.
+
+    Raises what every replica would answer: InvalidRanges, InvalidArgument.
+    """
+    return _body((Op.DELETE, [tuple(one) for one in ranges]))
+
+
 def decode(body: bytes) -> Command:
     """Read a body.
 
@@ -90,6 +116,8 @@ def decode(body: bytes) -> Command:
             return _register(Register(node, store_uuid, address, cluster_uuid))
         case (Op.CREATE, int(replicas), tuple(nodes), tuple(ranges)):
             return Create(_replicas(replicas), _nodes(nodes), _ranges(ranges))
+        case (Op.DELETE, tuple(ranges)):
+            return Delete(_doomed(ranges))
     raise InvalidArgument("a directory command has the wrong shape")
 
 
@@ -147,6 +175,18 @@ def _ranges(pairs: tuple[object, ...]) -> tuple[KeyRange, ...]:
     return tuple(ranges)
 
 
+def _doomed(pairs: tuple[object, ...]) -> tuple[Doomed, ...]:
+    _check_count(pairs)
+    found = []
+    for pair in pairs:
+        match pair:
+            case (int(group), int(epoch)) if SYSTEM_GROUP < group <= MAX_NUMBER and 0 <= epoch <= MAX_NUMBER:
+                found.append(Doomed(group, epoch))
+            case _:
+                raise InvalidArgument("a range to be deleted is a group, not the directory's, and its epoch")
+    return tuple(found)
+
+
 def _are_in_order(pairs: tuple[object, ...]) -> TypeGuard[tuple[Interval, ...]]:
     """Whether they are ranges, ascend and do not overlap: what to expect, and found by whole columns.
 
@@ -167,7 +207,7 @@ def _are_in_order(pairs: tuple[object, ...]) -> TypeGuard[tuple[Interval, ...]]:
 
 def _check_count(pairs: Sequence[object]) -> None:
     if not 1 <= len(pairs) <= MAX_RANGES:
-        raise InvalidRanges(f"a command creates 1 to {MAX_RANGES} ranges, not {len(pairs)}")
+        raise InvalidRanges(f"a command creates or deletes 1 to {MAX_RANGES} ranges, not {len(pairs)}")
 
 
 def _range(pair: object) -> KeyRange:

@@ -1,19 +1,22 @@
 """The directory's state machine: what the system group replicates."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import starmap
 from typing import Final
 
 from ..engine.errors import ClusterMismatch, Corruption, InvalidArgument, InvalidRanges
 from ..engine.logstore.port import Birth
+from ..engine.removals import Removal
 from ..engine.statemachine.commands import open_envelope
 from ..engine.statemachine.store import OrderedStore
 from .descriptor import RangeDescriptor, Replicas
 from .directory import Directory, NodeRecord
-from .directory_commands import Command, Create, Register, decode
+from .directory_commands import Command, Create, Delete, Doomed, Register, decode
 from .directory_store import (
     digest,
     meta_pair,
     node_pair,
+    range_key,
     range_pair,
     read_directory,
 )
@@ -25,9 +28,10 @@ FIRST_EPOCH: Final = 1
 class DirectoryMachine:
     """One replica of the directory. Commands: see ``directory_commands``, in the envelope of all commands.
 
-    Results: the cluster uuid (bytes) for a registration, (created, existing) for a creation, and for every
-    refusal an error that is *returned*: ClusterMismatch, InvalidRanges, KeyTooLarge, CommandTooLarge,
-    InvalidArgument. A refused command changes nothing but the version.
+    Results: the cluster uuid (bytes) for a registration, (created, existing) for a creation, (deleted,
+    missing) for a deletion, and for every refusal an error that is *returned*: ClusterMismatch,
+    InvalidRanges, KeyTooLarge, CommandTooLarge, InvalidArgument. A refused command changes nothing but the
+    version.
 
     The **version** counts the commands ever applied, refused ones included, and is part of the state. A
     machine does not know log indexes, so this is what *directory index* means in births and frames: a range
@@ -39,6 +43,9 @@ class DirectoryMachine:
         members: the nodes of the bootstrap set, the same on every node.
         on_births: called with the births that a batch of commands or a snapshot causes on this node, before
             `on_change`. A replayed log repeats its births: who has the replica already ignores them.
+        on_removals: called likewise, after `on_births`, with the replicas here whose ranges were deleted.
+        on_reload: called after both when a snapshot has taken the directory's place: what was born for a
+            later directory than the one before, and deleted before this one, only the log store can tell.
         on_change: called once after each batch and snapshot, with everything in place.
     """
 
@@ -49,6 +56,8 @@ class DirectoryMachine:
         members: Sequence[int],
         *,
         on_births: Callable[[list[Birth]], None],
+        on_removals: Callable[[list[Removal]], None],
+        on_reload: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
         self.directory = read_directory(store.scan(b"", None))
@@ -57,6 +66,8 @@ class DirectoryMachine:
         self._node_id = node_id
         self._members = frozenset(members)
         self._on_births = on_births
+        self._on_removals = on_removals
+        self._on_reload = on_reload
         self._on_change = on_change
 
     @property
@@ -72,22 +83,27 @@ class DirectoryMachine:
     def apply(self, commands: Sequence[bytes]) -> list[object]:
         """Apply commands (envelope and body) in order; one result for each."""
         births: list[Birth] = []
-        results = [self._apply_one(command, births) for command in commands]
+        removals: list[Removal] = []
+        results = [self._apply_one(command, births, removals) for command in commands]
         self._store.put(*meta_pair(self.directory))
-        self._tell(births)
+        self._tell(births, removals, lambda: None)
         return results
 
     def reload(self, metadata: bytes) -> None:
-        """Go on from what is in the store now, and report the births of this node that it brings.
+        """Go on from what is in the store now, and report the births and removals here that it brings.
 
         Raises Corruption, and leaves the directory as it was.
         """
         if metadata:
             raise Corruption("a directory with metadata")
         restored = read_directory(self._store.scan(b"", None))
-        known = {one.group for one in self.directory.on_node(self._node_id)}
+        before = {birth.group: birth.replica_id for birth in self.births_here()}
         self.directory.become(restored)
-        self._tell([birth for birth in self.births_here() if birth.group not in known])
+        here = self.births_here()
+        births = [birth for birth in here if birth.group not in before]
+        for birth in here:
+            before.pop(birth.group, None)
+        self._tell(births, list(starmap(Removal, before.items())), self._on_reload)
 
     def metadata(self) -> bytes:
         """Nothing: all of it is in the store."""
@@ -109,26 +125,31 @@ class DirectoryMachine:
         births = (one.birth_on(self._node_id) for one in descriptors)
         return [birth for birth in births if birth is not None]
 
-    def _tell(self, births: list[Birth]) -> None:
+    def _tell(self, births: list[Birth], removals: list[Removal], before_change: Callable[[], None]) -> None:
         if births:
             self._on_births(births)
+        if removals:
+            self._on_removals(removals)
+        before_change()
         self._on_change()
 
-    def _apply_one(self, data: bytes, births: list[Birth]) -> object:
+    def _apply_one(self, data: bytes, births: list[Birth], removals: list[Removal]) -> object:
         self.directory.version += 1
         try:
             _, _, epoch, body = open_envelope(data)
             check_epoch(epoch)
-            return self._execute(decode(body), births)
+            return self._execute(decode(body), births, removals)
         except (InvalidArgument, ClusterMismatch) as refusal:
             return refusal.with_traceback(None)
 
-    def _execute(self, command: Command, births: list[Birth]) -> object:
+    def _execute(self, command: Command, births: list[Birth], removals: list[Removal]) -> object:
         match command:
             case Register():
                 return self._register(command)
             case Create():
                 return self._create(command, births)
+            case Delete():
+                return self._delete(command, removals)
 
     def _register(self, command: Register) -> bytes:
         check_store(self.directory, command)
@@ -157,6 +178,17 @@ class DirectoryMachine:
             self._store.put(*range_pair(descriptor))
         births += self._births(created)
         return len(created), len(command.ranges) - len(created)
+
+    def _delete(self, command: Delete, removals: list[Removal]) -> tuple[int, int]:
+        directory = self.directory
+        found = doomed_ranges(directory, command.ranges)
+        directory.remove(one.group for one in found)
+        for one in found:
+            self._store.delete(range_key(one.start))
+            replica = one.replica_on(self._node_id)
+            if replica is not None:
+                removals.append(Removal(one.group, replica))
+        return len(found), len(command.ranges) - len(found)
 
 
 def check_epoch(epoch: int) -> None:
@@ -208,6 +240,20 @@ def missing_ranges(directory: Directory, wanted: Sequence[KeyRange]) -> list[Key
         elif found[0].bounds != one:
             raise InvalidRanges(f"the range {one} overlaps the existing range {found[0].bounds}")
     return missing
+
+
+def doomed_ranges(directory: Directory, doomed: Sequence[Doomed]) -> list[RangeDescriptor]:
+    """Those that are still there. Groups are never used again, so one that is gone was deleted before.
+
+    Raises:
+        InvalidRanges: a group has another epoch than the one at which it was retired.
+    """
+    found = {one.group: directory.by_group(one.group) for one in doomed}
+    for group, epoch in doomed:
+        known = found[group]
+        if known is not None and known.epoch != epoch:
+            raise InvalidRanges(f"group {group} has epoch {known.epoch}, not {epoch}")
+    return [one for one in found.values() if one is not None]
 
 
 def rotations(nodes: Sequence[int], replicas: int) -> list[Replicas]:

@@ -47,9 +47,14 @@ def node_pair(node: int, record: NodeRecord) -> Pair:
     return _NODE.pack(_NODE_PREFIX, node), _pack(record)
 
 
+def range_key(start: bytes) -> bytes:
+    """Where the range stands that begins here."""
+    return _RANGE_PREFIX + start
+
+
 def range_pair(one: RangeDescriptor) -> Pair:
     """One range."""
-    return _RANGE_PREFIX + one.start, _pack((one.end, one.group, one.epoch, one.created, one.replicas))
+    return range_key(one.start), _pack((one.end, one.group, one.epoch, one.created, one.replicas))
 
 
 def read_directory(pairs: Iterable[Pair]) -> Directory:

@@ -22,18 +22,20 @@ from ..engine.errors import (
 from ..engine.replica import SYSTEM_GROUP
 from ..engine.transport.memory import MemoryNetwork
 from ..engine.tuning import tune_process
-from .answers import node_line
 from .assembly import Assembly
 from .database import Database
-from .directory import Directory
+from .deletion import delete_chunk
+from .directory import FIRST_USER_GROUP, Directory
 from .directory_commands import create_body, register_body
 from .explain import explain
 from .explanation import Explanation, encode_explanation
 from .opening import Opening
 from .place import make_place
+from .planning import Deleted, within
 from .ports import MachinePorts
 from .requests import Malformed, Op, Scalar
 from .scanning import Page, PageRequest, scan_page
+from .status import dead_line, line_of
 
 logger = logging.getLogger("multiraft.engine")
 
@@ -161,8 +163,8 @@ class Engine(Database):
             logger.error("the directory takes nothing any more: %s", error)  # noqa: TRY400 # told to whoever asks
 
     async def cover(self, ranges: int, splits: Sequence[bytes] | None) -> None:
-        """Create the ranges of the first start, if there are none yet."""
-        if self.directory.ranges == 0 and (ranges or splits):
+        """Create the ranges of the first start, if there have never been any."""
+        if self.directory.next_group == FIRST_USER_GROUP and (ranges or splits):
             if splits:
                 await self.create_ranges(splits=splits)
             else:
@@ -206,7 +208,7 @@ class Engine(Database):
         """
         self._check()
         service = self._assembly.service
-        nodes = {node: _dead(node, address) for node, address in self._known_addresses().items()}
+        nodes = {node: dead_line(node, address) for node, address in self._known_addresses().items()}
         asked = [
             (node, channel.ask(Op.NODE_STATUS, 1000, [])) for node, channel in list(service.channels.items())
         ]
@@ -215,7 +217,7 @@ class Engine(Database):
             await asyncio.wait([future for _, future in asked], timeout=STATUS_TIMEOUT)
         for node, future in asked:
             if future.done() and future.result().error is None:
-                nodes[node] = _line_of(node, future.result().fields, nodes.get(node) or _dead(node, ""))
+                nodes[node] = line_of(node, future.result().fields, nodes.get(node) or dead_line(node, ""))
         return {"nodes": [nodes[node] for node in sorted(nodes)], "ranges": self.directory.ranges}
 
     async def explain(self, place: bytes | int) -> Explanation:
@@ -239,13 +241,22 @@ class Engine(Database):
             case Op.SCAN, [bytes(start), (bytes() | None) as stop, bool(reverse), int(limit), bool(stale)]:
                 page = await self._scan_page(PageRequest(start, stop, reverse, limit, stale), timeout)
                 return [page.resume, *(part for pair in page.pairs for part in pair)]
-            case Op.CREATE_RANGES, [int(replicas), *bounds] if len(bounds) % 2 == 0:
-                ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
-                return await self._create_chunk(cast("Any", ranges), replicas, timeout)
+            case ((Op.CREATE_RANGES | Op.DELETE_RANGES), _):
+                return await self._change_ranges(op, fields, timeout)
             case Op.RANGES, [bytes(start)]:
                 return await self._range_page(start, timeout)
             case ((Op.STATUS | Op.EXPLAIN), _):
                 return [await self._tell(op, fields)]
+            case _:
+                raise _not_an_operation(op)
+
+    async def _change_ranges(self, op: int, fields: list[Scalar], timeout: float) -> Sequence[Scalar]:  # noqa: ASYNC109 # the client's own
+        match op, fields:
+            case Op.CREATE_RANGES, [int(replicas), *bounds] if len(bounds) % 2 == 0:
+                ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
+                return await self._create_chunk(cast("Any", ranges), replicas, timeout)
+            case Op.DELETE_RANGES, [bytes(start), (bytes() | None) as end]:
+                return await self._delete_chunk(start, end, timeout)
             case _:
                 raise _not_an_operation(op)
 
@@ -295,6 +306,10 @@ class Engine(Database):
         result = await self._assembly.router.propose_to_system(body, deadline)
         await self._assembly.router.refresh(deadline)
         return cast("tuple[int, int]", result)
+
+    async def _delete_chunk(self, start: bytes, end: bytes | None, timeout: float | None) -> Deleted:  # noqa: ASYNC109 # see Database
+        self._check()
+        return await delete_chunk(self._assembly.router, *within(start, end), self._deadline(timeout))
 
     # -- joining ---------------------------------------------------------------------------------
 
@@ -369,23 +384,3 @@ def _first_ranges(ranges: int | None, splits: Sequence[bytes] | None, *, alone: 
     if ranges is not None and ranges < 0:
         raise InvalidArgument(f"ranges must not be negative: {ranges}")
     return int(alone) if ranges is None else ranges
-
-
-def _line_of(node: int, fields: Sequence[Scalar], unknown: dict[str, object]) -> dict[str, object]:
-    """What a node said of itself. One that makes no sense must not hide the others."""
-    try:
-        return node_line(fields, node)
-    except Malformed as error:
-        logger.warning("node %d: %s", node, error)
-        return {**unknown, "error": str(error)}
-
-
-def _dead(node: int, address: str) -> dict[str, object]:
-    return {
-        "node": node,
-        "address": address,
-        "alive": False,
-        "leaders": 0,
-        "replicas": 0,
-        "applied_lag": None,
-    }

@@ -108,7 +108,7 @@ def group_facts(host: Host, group: int) -> GroupFacts:
     )
     newborn = node.replicas.newborns.get(group)
     if newborn is not None:
-        nodes = tuple(one for _, one in newborn.birth.peers)
+        nodes = tuple(one for _, one in newborn.peers)
         return found._replace(born=False, voters=nodes, replica=_newborn_facts(newborn))
     replica = node.replicas.running.get(group)
     if replica is None:
@@ -151,7 +151,7 @@ def _newborn_facts(newborn: Newborn) -> ReplicaFacts:
     return ReplicaFacts(
         role=(Role.CANDIDATE if campaigns else Role.FOLLOWER).name,
         term=0 if newborn.stage is Stage.NEW else TERM,
-        leader=None if campaigns else dict(newborn.birth.peers).get(newborn.lead),
+        leader=None if campaigns else dict(newborn.peers).get(newborn.lead),
         commit=BIRTH_POINT[0],
         applied=BIRTH_POINT[0],
         last=BIRTH_POINT[0],

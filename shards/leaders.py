@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Final
 
-from ..engine.errors import Closed, Error, NotLeader, StorageFailed, Unavailable
+from ..engine.errors import Closed, Error, NotLeader, RangeDeleted, StorageFailed, Unavailable
 from ..engine.node import Node
 from .requests import Scalar
 
@@ -105,6 +105,9 @@ class Leaders:
                 self._hints.pop(group, None)
             else:
                 self._hints[group] = refusal.hint
+            raise
+        except RangeDeleted:
+            self._hints.pop(group, None)
             raise
         except (Closed, StorageFailed) as ended:
             if node == self._node.node_id:

@@ -1,7 +1,7 @@
-"""From what a caller asks for to the ranges to create: even cuts, given cuts, pieces for proposals."""
+"""From what a caller asks for to ranges: even cuts, given cuts, pieces for proposals."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..engine.errors import InvalidRanges
 from ..engine.statemachine.commands import check_key
@@ -18,6 +18,16 @@ PAIR_OVERHEAD: Final = 1 + 3 + 3
 """Bytes that a pair takes in a command beside its keys: the pair's head, and one head for each key."""
 
 
+class Deleted(NamedTuple):
+    """What came of one chunk of a deletion."""
+
+    deleted: int
+    left: int
+    """Ranges of the interval that are still to be deleted."""
+    resume: bytes | None
+    """Where the next chunk begins; None: this was the last one."""
+
+
 def even_cuts(count: int, start: bytes, end: bytes | None) -> list[bytes]:
     """The ``count - 1`` keys, ascending, that cut ``[start, end)`` into ``count`` ranges of equal width.
 
@@ -27,15 +37,15 @@ def even_cuts(count: int, start: bytes, end: bytes | None) -> list[bytes]:
         InvalidRanges: the interval is empty, or too narrow for so many ranges; the count is out of range.
         KeyTooLarge: a bound is longer than a key may be.
     """
-    within = _checked(KeyRange(start, end))
+    interval = within(start, end)
     if not 1 <= count <= MAX_EVEN:
         raise InvalidRanges(f"an interval is cut into 1 to {MAX_EVEN} ranges at a time, not {count}")
     low = _fraction(start)
     width = (1 << 8 * FRACTION_BYTES if end is None else _fraction(end)) - low
     if count > 1 and width < count:
         raise InvalidRanges(
-            f"the first {FRACTION_BYTES} bytes of the interval {within} leave room for {max(width, 1)} even "
-            f"ranges, not {count}: name the keys to split at instead"
+            f"the first {FRACTION_BYTES} bytes of the interval {interval} leave room for {max(width, 1)} "
+            f"even ranges, not {count}: name the keys to split at instead"
         )
     return [_key(low + width * number // count) for number in range(1, count)]
 
@@ -48,15 +58,26 @@ def ranges_from_splits(splits: Iterable[bytes], between: Interval = (b"", None))
         KeyTooLarge: a split or bound is longer than a key may be.
         InvalidArgument: a split is not bytes.
     """
-    within = _checked(KeyRange(*between))
+    interval = within(*between)
     unique: set[bytes] = set()
     for split in splits:
         check_key(split)
-        if split == within.start or not within.covers(split):
-            raise InvalidRanges(f"the split {shown(split)} does not lie inside {within}")
+        if split == interval.start or not interval.covers(split):
+            raise InvalidRanges(f"the split {shown(split)} does not lie inside {interval}")
         unique.add(split)
     cuts = sorted(unique)
-    return list(map(KeyRange, [within.start, *cuts], [*cuts, within.end]))
+    return list(map(KeyRange, [interval.start, *cuts], [*cuts, interval.end]))
+
+
+def within(start: bytes, end: bytes | None) -> KeyRange:
+    """An interval that a caller names. Raises InvalidRanges if it is empty, KeyTooLarge, InvalidArgument."""
+    interval = KeyRange(start, end)
+    for bound in interval:
+        if bound is not None:
+            check_key(bound)
+    if interval.empty:
+        raise InvalidRanges(f"the interval {interval} is empty")
+    return interval
 
 
 def chunks(ranges: Iterable[Interval]) -> Iterator[list[Interval]]:
@@ -72,15 +93,6 @@ def chunks(ranges: Iterable[Interval]) -> Iterator[list[Interval]]:
         room -= size
     if chunk:
         yield chunk
-
-
-def _checked(within: KeyRange) -> KeyRange:
-    for bound in within:
-        if bound is not None:
-            check_key(bound)
-    if within.empty:
-        raise InvalidRanges(f"the interval {within} is empty")
-    return within
 
 
 def _fraction(key: bytes) -> int:

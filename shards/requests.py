@@ -49,6 +49,8 @@ class Op(IntEnum):
     """A key: where the next page begins (or nil), then both bounds of each range from there on."""
     EXPLAIN = 10
     """A key, or the number of a range: why its requests are not finished, as JSON."""
+    DELETE_RANGES = 11
+    """start and end of an interval: the next chunk of the ranges in it."""
     PROPOSE = 20
     """Between nodes: append a command to a group that the receiver leads."""
     READ_GET = 21
@@ -62,7 +64,7 @@ class Op(IntEnum):
     """Between nodes: a group. What the receiver knows of it, as JSON."""
 
 
-WRITES: Final = frozenset({Op.WRITE, Op.CREATE_RANGES, Op.PROPOSE})
+WRITES: Final = frozenset({Op.WRITE, Op.CREATE_RANGES, Op.DELETE_RANGES, Op.PROPOSE})
 """Operations that change something: one that got no answer may have happened."""
 
 

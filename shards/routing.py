@@ -15,12 +15,13 @@ from ..engine.errors import (
     OutcomeUnknown,
     Overloaded,
     ProposalDropped,
+    RangeDeleted,
     RangeMoved,
     Unavailable,
 )
 from ..engine.host import Host
 from ..engine.replica import SYSTEM_GROUP
-from ..engine.statemachine.commands import envelope
+from ..engine.statemachine.commands import encode_retire, envelope
 from .channel import Channel
 from .descriptor import RangeDescriptor
 from .directory import Directory
@@ -96,8 +97,17 @@ class Router:
             try:
                 return await self._propose(descriptor, body, deadline)
             except RangeMoved as moved:
-                await self._leaders.pause(0, deadline, moved)
-                descriptor = await self._locate(low, deadline)
+                descriptor = await self._locate_again(low, descriptor, deadline, moved)
+
+    async def retire(self, descriptor: RangeDescriptor, deadline: float) -> None:
+        """Have a range serve nothing any more, for good.
+
+        Raises:
+            RangeDeleted: it does so already.
+            RangeMoved: it is not what the directory says.
+            OutcomeUnknown: it may yet come to that; Unavailable and others: it will not by this.
+        """
+        await self._propose(descriptor, encode_retire(), deadline)
 
     async def read(self, key: bytes, op: Op, fields: Sequence[Scalar], deadline: float) -> Sequence[Scalar]:
         """Ask the range that holds ``key``; ``fields`` follow group and epoch.
@@ -106,12 +116,12 @@ class Router:
             NoRange: no range holds the key.
             Unavailable: no answer in time.
         """
+        descriptor = await self._locate(key, deadline)
         while True:
-            descriptor = await self._locate(key, deadline)
             try:
                 return await self.read_range(descriptor, op, fields, deadline)
             except RangeMoved as moved:
-                await self._leaders.pause(0, deadline, moved)
+                descriptor = await self._locate_again(key, descriptor, deadline, moved)
 
     async def read_range(
         self, descriptor: RangeDescriptor, op: Op, fields: Sequence[Scalar], deadline: float
@@ -153,6 +163,19 @@ class Router:
             raise NoRange(
                 f"no range covers the key {key!r}: create one (create_ranges; `multiraft ranges create`)"
             )
+        return found
+
+    async def _locate_again(
+        self, key: bytes, tried: RangeDescriptor, deadline: float, moved: RangeMoved
+    ) -> RangeDescriptor:
+        """Where the key is now. Raises `moved` if it is where it was, and will not be served there again."""
+        await self._leaders.pause(0, deadline, moved)
+        if not isinstance(moved, RangeDeleted):
+            return await self._locate(key, deadline)
+        await self.refresh(deadline)
+        found = await self._locate(key, deadline)
+        if found.group == tried.group:
+            raise moved
         return found
 
     def _system_replicas(self) -> tuple[tuple[int, int], ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
-from ..engine.errors import RangeMoved
+from ..engine.errors import RangeDeleted, RangeMoved
 from .descriptor import RangeDescriptor
 from .requests import Malformed, Op, Scalar
 from .routing import Router
@@ -53,8 +53,10 @@ async def scan_page(router: Router, request: PageRequest, deadline: float) -> Pa
         high = _lower(stop, descriptor.end)
         try:
             fields = await router.read_range(descriptor, op, [low, high, reverse, limit], deadline)
-        except RangeMoved:
+        except RangeMoved as moved:
             await router.refresh(deadline)
+            if isinstance(moved, RangeDeleted) and router.directory.by_group(descriptor.group) is not None:
+                raise
             continue
         more, pairs = page_pairs(fields)
         return Page(pairs, _resume(pairs, descriptor, start, stop, more=more, reverse=reverse))

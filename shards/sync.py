@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from ..engine.config import EngineConfig
 from ..engine.errors import Closed, Forked
 from .batch import Change, Changes
-from .database import Consistency, CreateResult, Progress
+from .database import Consistency, CreateResult, DeleteResult, Progress
 from .engine import Engine
 from .explanation import Explanation
 from .scanning import Pair
@@ -132,6 +132,12 @@ class Store:
         """Cover an interval of keys with new ranges; see :meth:`Database.create_ranges`."""
         engine = self._open_engine()
         return self._run(engine.create_ranges(count, between=between, splits=splits, progress=progress))
+
+    def delete_ranges(
+        self, between: tuple[bytes, bytes | None], *, progress: Progress | None = None
+    ) -> DeleteResult:
+        """Delete the ranges that lie in an interval of keys; see :meth:`Database.delete_ranges`."""
+        return self._run(self._open_engine().delete_ranges(between, progress=progress))
 
     def status(self) -> dict[str, object]:
         """The node and its ranges."""

@@ -4,6 +4,7 @@ Property tests draw the same examples each time, so a red run stays red for whoe
 ``pytest --hypothesis-profile=explore`` draws new ones and more of them.
 """
 
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -20,6 +21,11 @@ settings.register_profile(
 )
 settings.register_profile("explore", settings.get_profile("fixed"), derandomize=False, max_examples=2000)
 settings.load_profile("fixed")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As of whatever a shell puts in the background; the programs that tests start, and interrupt, inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from ...native.nursery import WriteColumns
 from .metas import MetaKind
 
 FORMAT_VERSION: Final = 1
@@ -102,28 +103,35 @@ class BlobWriter:
         parts: bytes,
         hard_states: Sequence[int],
         truncations: Sequence[int],
+        columns: Sequence[WriteColumns] = (),
     ) -> tuple[memoryview, int]:
-        """Add an APPEND section; returns its bytes and where they stand.
+        """Add an APPEND section; returns its bytes and where they stand. Rows in `columns` come last.
 
         `lengths` are those of the runs. `hard_states` has three numbers, `truncations` two, for each row
         that has the part. The bytes must be let go of before anything else is added.
         """
         at, base = self.size, self.next_base
+        rows = len(groups) + sum(more.rows for more in columns)
+        size = sum(lengths) + sum(len(more.runs) for more in columns)
         self._blob = bytearray().join(
             (
                 self._blob,
                 bytes(_SECTION.size),
                 _u64s(groups),
+                *[more.groups for more in columns],
                 _u64s(replicas),
-                _padded(_u32s(lengths)),
-                _padded(parts),
+                *[more.replicas for more in columns],
+                _padded(b"".join((_u32s(lengths), *[more.lengths for more in columns]))),
+                _padded(b"".join((parts, *[more.parts for more in columns]))),
                 *runs,
-                bytes(-sum(lengths) % 8),
+                *[more.runs for more in columns],
+                bytes(-size % 8),
                 _u64s(hard_states),
+                *[more.hard_states for more in columns],
                 _u64s(truncations),
             )
         )
-        _SECTION.pack_into(self._blob, at, SectionKind.APPEND, 0, 0, len(groups), self.size - base)
+        _SECTION.pack_into(self._blob, at, SectionKind.APPEND, 0, 0, rows, self.size - base)
         self._sections += 1
         return memoryview(self._blob)[base:], base
 

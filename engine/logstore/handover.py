@@ -5,10 +5,12 @@ Recovery reads the same section in the same way, so that what is known after a s
 
 from collections.abc import Sequence
 from itertools import chain
+from struct import unpack
 from typing import NamedTuple, Self
 
 from ...native.errors import Refused
 from ...native.logindex import PART_HARD_STATE, PART_TRUNCATION, LogIndex, Rows
+from ...native.nursery import WriteColumns
 from ...raft.entry import Entry
 from ...raft.errors import Misuse
 from ...raft.state import HardState
@@ -40,7 +42,9 @@ class Columns(NamedTuple):
             [write.truncate for write in writes],
         )
 
-    def add_to(self, blob: BlobWriter, cuts: Sequence[tuple[int, int] | None]) -> tuple[memoryview, int]:
+    def add_to(
+        self, blob: BlobWriter, cuts: Sequence[tuple[int, int] | None], more: Sequence[WriteColumns] = ()
+    ) -> tuple[memoryview, int]:
         """Add the section of the rows, with the truncations `cuts`: its bytes, and where they stand."""
         return blob.add_rows(
             self.groups,
@@ -50,6 +54,7 @@ class Columns(NamedTuple):
             _parts(self.hard_states, cuts),
             list(chain.from_iterable(filter(None, self.hard_states))),
             list(chain.from_iterable(filter(None, cuts))),
+            more,
         )
 
 
@@ -62,26 +67,40 @@ class Handed(NamedTuple):
     """For the cache; None if there are none."""
 
 
-def hand_over(index: LogIndex, seq: int, blob: BlobWriter, writes: Sequence[GroupWrite]) -> Handed:
+def hand_over(
+    index: LogIndex,
+    seq: int,
+    blob: BlobWriter,
+    writes: Sequence[GroupWrite],
+    more: Sequence[WriteColumns] = (),
+) -> Handed:
     """Add the section of the writes to the blob and apply it to the index. Raises `Misuse`."""
-    if not writes:
+    if not writes and not more:
         return Handed((), [], None)
     columns = Columns.of(writes)
     appended = columns.entries
     full = all(appended)
     if not (full and all(columns.runs)) and list(map(bool, columns.runs)) != list(map(bool, appended)):
         raise Misuse("a write has a run without entries, or entries without their run")
-    rare = any(
-        [write.birth or write.snapshot_point or write.tombstone for write in writes]  # noqa: C419 - half the cost of a generator
-    )
+    rare = _has_rare_parts(writes)
     cuts = _cuts(index, writes, columns.truncates, rare=rare)
-    section, base = columns.add_to(blob, cuts)
+    section, base = columns.add_to(blob, cuts, more)
+    rows = Rows(section, base, len(writes) + sum(one.rows for one in more), rewritten=False)
     before = index.totals().entries
-    metas = _take(index, seq, writes, Rows(section, base, len(writes), rewritten=False), rare=rare)
-    if not full and not any(appended):
-        return Handed(columns.groups, metas, None)
+    metas = _take(index, seq, writes, rows, rare=rare)
+    groups = [*columns.groups, *chain.from_iterable(_numbers(one.groups) for one in more)]
+    if not any(appended):
+        return Handed(groups, metas, None)
     cost = len(section) + ENTRY_COST * (index.totals().entries - before)
-    return Handed(columns.groups, metas, BatchEntries(columns.groups, appended, cost))
+    return Handed(groups, metas, BatchEntries(columns.groups, appended, cost))
+
+
+def _has_rare_parts(writes: Sequence[GroupWrite]) -> bool:
+    """Whether a write has more than rows. A generator would take twice as long."""
+    for write in writes:
+        if write.birth is not None or write.snapshot_point is not None or write.tombstone:
+            return True
+    return False
 
 
 def _take(
@@ -94,7 +113,7 @@ def _take(
             if write.tombstone or write.birth is not None or write.snapshot_point is not None:
                 index.append(rows, number)
                 metas += _rare_parts(index, seq, write, number)
-        index.append(rows, len(writes))
+        index.append(rows, rows.count)
     except Refused as error:
         raise Misuse(f"the log cannot take the batch: {error}") from error
     return metas
@@ -173,6 +192,10 @@ def _rare_parts(index: LogIndex, seq: int, write: GroupWrite, number: int) -> li
         index.reset(write.group, write.replica_id, point.index, point.term, members)
         metas.append(MetaRow(*row, MetaKind.SNAPSHOT_POINT, encode_snapshot_point(point)))
     return metas
+
+
+def _numbers(column: bytes) -> tuple[int, ...]:
+    return unpack(f"<{len(column) // 8}Q", column)
 
 
 def _check_alone(write: GroupWrite) -> None:

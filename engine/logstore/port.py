@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
+from ...native.nursery import WriteColumns
 from ...raft.entry import Entry, EntryId
 from ...raft.state import ConfState, HardState, Snapshot
 
@@ -203,8 +204,8 @@ class LogStore(Protocol[B]):
         """
         ...
 
-    def stage(self, writes: Sequence[GroupWrite]) -> B:
-        """Take a batch: from now on reads show it. Loop thread.
+    def stage(self, writes: Sequence[GroupWrite], columns: Sequence[WriteColumns] = ()) -> B:
+        """Take a batch: from now on reads show it. What stands in columns comes last. Loop thread.
 
         Raises `Closed` after `close` or an error that has not been rolled back; `Misuse` for a write that
         contradicts the log, and then nothing is staged.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from ...native.logindex import LogIndex, Stored
+from ...native.nursery import WriteColumns
 from ..errors import Closed, Corruption, StorageFailed
 from .blob import BlobWriter, name_groups
 from .cache import EntryCache
@@ -224,17 +225,19 @@ class LogStore:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def stage(self, writes: Sequence[GroupWrite]) -> StagedBatch:
+    def stage(self, writes: Sequence[GroupWrite], columns: Sequence[WriteColumns] = ()) -> StagedBatch:
         """See `port.LogStore.stage`."""
         if self._stopped is not None:
             raise Closed(f"the log store takes no batch: {self._stopped}")
-        return self._stage(writes, collects=True)
+        return self._stage(writes, columns, collects=True)
 
-    def _stage(self, writes: Sequence[GroupWrite], *, collects: bool) -> StagedBatch:
+    def _stage(
+        self, writes: Sequence[GroupWrite], columns: Sequence[WriteColumns], *, collects: bool
+    ) -> StagedBatch:
         seq = self._next_seq
         self._index.begin(seq)
         try:
-            batch = self._encode(seq, writes, collects=collects)
+            batch = self._encode(seq, writes, columns, collects=collects)
         except BaseException:
             self._index.undo(seq)
             self._collector.rolled_back()
@@ -244,9 +247,11 @@ class LogStore:
         self._in_flight[seq] = batch
         return batch
 
-    def _encode(self, seq: int, writes: Sequence[GroupWrite], *, collects: bool) -> StagedBatch:
+    def _encode(
+        self, seq: int, writes: Sequence[GroupWrite], columns: Sequence[WriteColumns], *, collects: bool
+    ) -> StagedBatch:
         writer = BlobWriter()
-        handed = hand_over(self._index, seq, writer, writes)
+        handed = hand_over(self._index, seq, writer, writes, columns)
         collected = self._collector.collect(writer, self._finished.seq) if collects else Collected()
         metas = [*handed.metas, *collected.metas]
         if metas:
@@ -339,7 +344,7 @@ class LogStore:
         assert not self._in_flight, "batches are in flight"
         self._run += 1
         self._stopped = None
-        batch = self._stage([], collects=False)
+        batch = self._stage([], (), collects=False)
         batch.begins_run = True
         return batch
 

@@ -22,15 +22,19 @@ class Exchange:
     def __init__(self, config: EngineConfig, state: StateStore, replicas: Replicas) -> None:
         self._sending = Sending(config, state)
         self._receiving = Receiving(config, state, replicas)
+        self._ask_checkpoint: Callable[[Replica], None]
+        """Has the next flush bring one."""
 
     def serve(
         self,
         step: Callable[[Turn, Replica, Message], None],
         damaged: Callable[[Turn, Mapping[int, Corruption]], None],
+        ask_checkpoint: Callable[[Replica], None],
     ) -> None:
-        """Set, before anything else: who hands messages to cores, and who is told of damage on the disk."""
+        """Set, before anything else: who hands messages to cores, is told of damage on the disk, flushes."""
         self._receiving.step = step
         self._sending.damaged = damaged
+        self._ask_checkpoint = ask_checkpoint
 
     def backlog(self) -> dict[str, int]:
         """Snapshots asked for here that have not arrived, and offered here that are not installed."""
@@ -50,8 +54,11 @@ class Exchange:
     def asked(self, replica: Replica, peer: int, node: int, turn: Turn, lost: EntryId) -> None:
         """A replica of another node has lost its state, and asks this one for its own.
 
-        ``lost``: its log is lost, too, which held this entry.
+        ``lost``: its log is lost, too, which held this entry. The last checkpoint of a machine in memory may
+        be older than what the peer has to have, and stay so: no write need follow.
         """
+        if replica.leads and replica.needs_checkpoint:
+            self._ask_checkpoint(replica)
         if lost == WHOLE_LOG:
             self._sending.asked(replica, peer, node, turn)
         else:

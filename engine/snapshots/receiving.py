@@ -32,6 +32,8 @@ MAX_CHECKPOINT: Final = MAX_SNAPSHOT + (1 << 20)
 MAX_WAITING: Final = 64
 """Offers that wait for a slot, over all nodes; each costs its sender a slot of its own, so there are few."""
 
+BUSY: Final = "the state machine is applying commands: nothing can take its place now"
+
 
 class Incoming:
     """One snapshot on its way in; also the token of its work.
@@ -129,6 +131,8 @@ class Receiving:
             raise InvalidArgument(f"replica {offer.to} of group {offer.group} is not here")
         if self._replicas.trouble is not None:
             raise Overloaded(f"the disk takes no snapshot: {self._replicas.trouble}")
+        if replica.applying is not None:
+            raise Overloaded(BUSY)
         one = Incoming(event.stream, event.node, offer, replica)
         if not one.in_time:
             raise InvalidArgument(f"group {offer.group} has gone on to another term")
@@ -197,6 +201,9 @@ class Receiving:
         replica, offer, point = one.replica, one.offer, one.head.point
         if replica.silence is not None and not replica.silence.ends_with(point):
             self._break(one.stream, one, InvalidArgument("the log that was lost reached further"), turn)
+            return
+        if replica.applying is not None:
+            self._break(one.stream, one, Overloaded(BUSY), turn)
             return
         one.snapshot = snapshot = Snapshot(point.index, point.term, point.conf_state)
         replica.arrived = Arrived(snapshot, one.staging, point.data)

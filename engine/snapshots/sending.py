@@ -74,6 +74,7 @@ class Outgoing:
         progress = raft.tracker.progress.get(self.message.to)
         return (
             self.replica.leads
+            and not self.replica.stopped
             and raft.term == self.message.term
             and progress is not None
             and (self.asked or progress.state is ProgressState.SNAPSHOT)

@@ -7,6 +7,7 @@ Header (24 bytes, little-endian): session u64, sequence u64, epoch u64. Body, on
 ``[2, key]``                               delete
 ``[3, key, expected or nil, new or nil]``  compare and swap; nil stands for "no such key"
 ``[4, key, value or nil, ...]``            batch of puts, and deletes where the value is nil
+``[5]``                                    retire: the range serves nothing any more
 =========================================  ==================================================
 """
 
@@ -38,6 +39,7 @@ class Op(IntEnum):
     DELETE = 2
     CAS = 3
     BATCH = 4
+    RETIRE = 5
 
 
 class Put(NamedTuple):
@@ -67,7 +69,11 @@ class Batch(NamedTuple):
     changes: Sequence[tuple[bytes, bytes | None]]
 
 
-Command: TypeAlias = Put | Delete | CompareAndSwap | Batch
+class Retire(NamedTuple):
+    """Serve nothing any more: the range is to be deleted."""
+
+
+Command: TypeAlias = Put | Delete | CompareAndSwap | Batch | Retire
 
 
 class Envelope(NamedTuple):
@@ -134,6 +140,11 @@ def encode_batch(changes: Iterable[tuple[bytes, bytes | None]]) -> bytes:
     if len(flat) > 2 * MAX_BATCH + 1:
         raise CommandTooLarge(f"a batch has at most {MAX_BATCH} operations")
     return _pack(flat)
+
+
+def encode_retire() -> bytes:
+    """The body of a retirement."""
+    return _pack((int(Op.RETIRE),))
 
 
 def check_key(key: bytes) -> None:
@@ -243,9 +254,14 @@ def _batch(fields: tuple[Any, ...]) -> Batch | None:
     return Batch(changes)
 
 
+def _retire(fields: tuple[Any, ...]) -> Retire | None:
+    return Retire() if len(fields) == 1 else None
+
+
 _READERS: Final[dict[object, Callable[[tuple[Any, ...]], Command | None]]] = {
     Op.PUT: _put,
     Op.DELETE: _delete,
     Op.CAS: _cas,
     Op.BATCH: _batch,
+    Op.RETIRE: _retire,
 }

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final, Self
 
 from ...native.checksum import crc32c
-from ..errors import Corruption, RangeMoved
+from ..errors import Corruption, RangeDeleted, RangeMoved
 from .commands import (
     EPOCH_BYTES,
     HEADER_BYTES,
@@ -14,6 +14,7 @@ from .commands import (
     Delete,
     MalformedCommand,
     Put,
+    Retire,
     decode,
     open_envelope,
 )
@@ -27,15 +28,21 @@ class KVMachine:
     """One replica of a range ``[start, end)``; ``end`` None means no upper bound.
 
     Results of commands: put None, delete whether the key was there, compare-and-swap whether it swapped,
-    batch None. A command that was routed by another epoch, or that names a key outside the bounds, changes
-    nothing and its result is a RangeMoved; bytes that are no command give a MalformedCommand.
+    batch None, retire None. A command that was routed by another epoch, or that names a key outside the
+    bounds, changes nothing and its result is a RangeMoved; bytes that are no command give a MalformedCommand.
+    A machine that is retired stays so, over restarts and snapshots: it answers RangeDeleted to everything.
     """
 
     def __init__(
-        self, store: OrderedStore, start: bytes = b"", end: bytes | None = None, epoch: int = 1
+        self,
+        store: OrderedStore,
+        start: bytes = b"",
+        end: bytes | None = None,
+        epoch: int = 1,
+        retired: bool = False,  # in the order of Bounds
     ) -> None:
         self.store = store
-        self._become(Bounds(start, end, epoch))
+        self._become(Bounds(start, end, epoch, retired))
 
     @classmethod
     def from_metadata(cls, store: OrderedStore, metadata: bytes) -> Self:
@@ -49,11 +56,11 @@ class KVMachine:
 
     @property
     def bounds(self) -> Bounds:
-        """Start, end and epoch."""
+        """Start, end and epoch, and whether it is retired."""
         return self._bounds
 
     def metadata(self) -> bytes:
-        """Bounds and epoch, for the applied record."""
+        """The bounds, for the applied record."""
         return self._metadata
 
     def apply(self, commands: Sequence[bytes]) -> list[object]:
@@ -116,6 +123,8 @@ class KVMachine:
 
     def moved(self, epoch: int, *keys: bytes) -> RangeMoved | None:
         """Why this machine cannot answer for these keys to someone who was routed by ``epoch``."""
+        if self.retired:
+            return RangeDeleted("the range was deleted, or is about to be")
         if epoch != self.epoch:
             return RangeMoved(f"the range is at epoch {self.epoch}, the request was routed by epoch {epoch}")
         start, end = self.start, self.end
@@ -126,9 +135,9 @@ class KVMachine:
 
     def _become(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self.start, self.end, self.epoch = bounds
+        self.start, self.end, self.epoch, self.retired = bounds
         self._metadata = encode_metadata(bounds)
-        self._epoch_bytes = bounds.epoch.to_bytes(8, "little")
+        self._epoch_bytes = b"" if bounds.retired else bounds.epoch.to_bytes(8, "little")
 
     def _apply_one(self, data: bytes) -> object:
         try:
@@ -137,6 +146,9 @@ class KVMachine:
             return refusal
         if data[EPOCH_BYTES] != self._epoch_bytes:
             return self.moved(open_envelope(data).epoch)
+        if type(command) is Retire:
+            self._become(self._bounds._replace(retired=True))
+            return None
         return _EXECUTE[type(command)](self, command)
 
 

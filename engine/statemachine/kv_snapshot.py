@@ -1,8 +1,9 @@
 """The key-value machine's state as bytes: its metadata alone, and whole snapshots.
 
-Metadata: epoch u64, flags u8 (bit 0: there is an upper bound), length of start u16, length of end u16, start,
-end. Snapshot: magic, format version u16, metadata with its length u32, then key length u16, value length u32,
-key and value of every pair in ascending order, and CRC32C of everything before it. All little-endian.
+Metadata: epoch u64, flags u8 (bit 0: there is an upper bound, bit 1: the range is retired), length of start
+u16, length of end u16, start, end. Snapshot: magic, format version u16, metadata with its length u32, then
+key length u16, value length u32, key and value of every pair in ascending order, and CRC32C of everything
+before it. All little-endian.
 """
 
 import struct
@@ -18,6 +19,8 @@ MAGIC: Final = b"MRKV"
 VERSION: Final = 1
 MAX_SNAPSHOT: Final = 64 << 20
 
+_BOUNDED: Final = 1
+_RETIRED: Final = 2
 _METADATA = struct.Struct("<QBHH")
 _HEADER = struct.Struct("<4sHI")
 _PAIR = struct.Struct("<HI")
@@ -30,12 +33,14 @@ class Bounds(NamedTuple):
     start: bytes
     end: bytes | None
     epoch: int
+    retired: bool = False
+    """Whether it serves nothing any more, for good."""
 
 
 def encode_metadata(bounds: Bounds) -> bytes:
     """Bounds and epoch as bytes."""
     end = b"" if bounds.end is None else bounds.end
-    flags = bounds.end is not None
+    flags = (bounds.end is not None) * _BOUNDED | bounds.retired * _RETIRED
     return _METADATA.pack(bounds.epoch, flags, len(bounds.start), len(end)) + bounds.start + end
 
 
@@ -47,9 +52,12 @@ def decode_metadata(data: bytes) -> Bounds:
     middle = _METADATA.size + start_bytes
     if len(data) != middle + end_bytes or max(start_bytes, end_bytes) > MAX_KEY:
         raise Corruption("bounds of a range have the wrong length")
-    if flags > 1 or (flags == 0 and end_bytes):
+    bounded = bool(flags & _BOUNDED)
+    if flags > _BOUNDED | _RETIRED or (end_bytes and not bounded):
         raise Corruption("bounds of a range have unknown flags")
-    return Bounds(data[_METADATA.size : middle], data[middle:] if flags else None, epoch)
+    return Bounds(
+        data[_METADATA.size : middle], data[middle:] if bounded else None, epoch, bool(flags & _RETIRED)
+    )
 
 
 def encode_snapshot(bounds: Bounds, pairs: Iterable[Pair]) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...raft.entry import EntryId
 from ..errors import Corruption, VersionMismatch
-from .applied import Point
+from .applied import Point, is_unmarked
 from .grouprecord import NO_DATA, GroupRecord, open_group_record
 from .keys import successor
 from .medium import Medium, Moment
@@ -104,6 +104,24 @@ def read_group_record(medium: Medium | Moment, group: int) -> GroupRecord | None
     key = record_key(Kind.GROUP, group)
     stored = medium.get(key)
     return None if stored is None else _open_record(key, stored, group)
+
+
+def half_done(medium: Medium) -> set[int]:
+    """The groups whose records tell of a damaged log, a snapshot installed or a checkpoint, or are bad.
+
+    Raises Corruption if the records cannot be listed.
+    """
+    found = set(_numbers(medium, Kind.PROMISED))
+    for key, stored in _records(medium, Kind.GROUP):
+        group = record_number(key)
+        try:
+            point = _open_record(key, stored, group).point
+        except Corruption:
+            found.add(group)
+        else:
+            if point and not is_unmarked(point):
+                found.add(group)
+    return found | set(_numbers(medium, Kind.CHECKPOINT))
 
 
 def _open_record(key: bytes, stored: bytes, group: int) -> GroupRecord:

@@ -15,6 +15,7 @@ from .medium import Medium, Writer
 from .memory_group import MemoryGroup
 from .opening import (
     groups_with_records,
+    half_done,
     read_checkpoint,
     read_checkpoint_point,
     read_dead_prefixes,
@@ -84,6 +85,10 @@ class OverlayStore:
                 elif pending.wipe:
                     known.discard(group)
         return sorted(known)
+
+    def half_done(self) -> set[int]:
+        """The groups on the disk with a mark, a promise, a checkpoint or a bad record. Raises Corruption."""
+        return half_done(self.medium)
 
     def applied(self, group: int) -> Applied | None:
         """The applied record, unflushed ones included. Raises Corruption."""

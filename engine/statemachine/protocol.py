@@ -54,6 +54,24 @@ class VolatileMachine(StateMachine, Protocol):
         ...
 
 
+class AsyncMachine(VolatileMachine, Protocol):
+    """A machine whose commands take their time: they are awaited outside the turn, one run after the other.
+
+    Of its own group nothing else is applied meanwhile, linearizable reads wait, and no snapshot is taken;
+    stale reads see what it shows between two awaits. The other groups go on. Its state cannot be in the
+    store: a flush would find it half-way.
+    """
+
+    async def async_apply(self, commands: Sequence[bytes]) -> list[object]:
+        """What :meth:`StateMachine.apply` does, which is never called then. Cancelled as the node closes."""
+        ...
+
+
+def asynchronous(machine: StateMachine) -> AsyncMachine | None:
+    """The machine, if it applies outside the turn."""
+    return cast("AsyncMachine", machine) if hasattr(machine, "async_apply") else None
+
+
 def stored(machine: StateMachine) -> StoredMachine | None:
     """The machine, if its state is in the store."""
     return cast("StoredMachine", machine) if machine.durable else None

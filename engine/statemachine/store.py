@@ -79,6 +79,14 @@ class StateStore(Protocol):
         """The groups that have an applied record or a checkpoint, ascending."""
         ...
 
+    def half_done(self) -> set[int]:
+        """The groups on the disk that a start has more to do for than to read: none may be put off.
+
+        They have an install marker, a promise, a checkpoint, or a record that is damaged.
+        Raises Corruption if the records cannot be listed.
+        """
+        ...
+
     def applied(self, group: int) -> Applied | None:
         """The applied record, unflushed ones included. Raises Corruption if the record is damaged."""
         ...

@@ -24,8 +24,9 @@ NOUNS = (
     "mr_tree",
     "mr_groups",
     "mr_digest",
+    "mr_nursery",
 )
-INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery", "mr_doubt")
+INNER = ("mr_map", "mr_undo", "mr_change", "mr_births", "mr_recovery", "mr_doubt", "mr_newborn", "mr_sift")
 """Sources that Python calls nothing of."""
 CDEF = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 WARNINGS = ("-Wall", "-Wextra", "-Werror")

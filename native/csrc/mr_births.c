@@ -104,7 +104,7 @@ static int remove_replica(struct mr_logindex *index, struct mr_change *change, u
     mr_map_remove(&index->places, log->group);
     log->life++;
     change->buried.items[change->buried.count++] = place;
-    status = mr_change_forget(index, change, log, 0, log->segments.count);
+    status = mr_change_forget(index, change, log, 0, mr_log_segments(log));
     for (int state = 0; status == MR_OK && state < MR_STATES; state++) {
         index->ledger.live_bytes -= log->head.carrier[state] == 0 ? 0 : MR_STATE_BYTES;
         status = mr_change_die(index, change, log->head.carrier[state]);
@@ -161,7 +161,7 @@ int mr_change_move_run(struct mr_logindex *index, uint32_t place, uint32_t posit
         status = mr_change_forget(index, change, log, position, 1);
     }
     if (status == MR_OK) {
-        log->segments.items[position] = moved;
+        *mr_segment_at(log, position) = moved;
         index->ledger.live_bytes += span->length;
         status = mr_logindex_count(index, change->seq, 1);
     }

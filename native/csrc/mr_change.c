@@ -112,11 +112,11 @@ int mr_change_die(struct mr_logindex *index, struct mr_change *change, uint64_t 
 int mr_change_forget(struct mr_logindex *index, struct mr_change *change, const struct mr_log *log,
                      uint32_t position, uint32_t count) {
     for (uint32_t i = position; i < position + count; i++) {
-        int status = mr_change_die(index, change, log->segments.items[i].carrier);
+        int status = mr_change_die(index, change, mr_segment_at(log, i)->carrier);
         if (status != MR_OK) {
             return status;
         }
-        index->ledger.live_bytes -= log->segments.items[i].length;
+        index->ledger.live_bytes -= mr_segment_at(log, i)->length;
     }
     return MR_OK;
 }
@@ -159,7 +159,7 @@ static int remove_terms(struct mr_change *change, uint32_t place, struct mr_log 
 
 int mr_change_empty(struct mr_logindex *index, struct mr_change *change, uint32_t place, struct mr_log *log,
                     uint64_t entry) {
-    int status = remove_segments(index, change, place, log, 0, log->segments.count);
+    int status = remove_segments(index, change, place, log, 0, mr_log_segments(log));
     if (status == MR_OK) {
         status = remove_terms(change, place, log, 0, log->terms.count);
     }
@@ -177,11 +177,11 @@ static int cut_log(struct mr_logindex *index, struct mr_change *change, uint32_t
         return mr_change_empty(index, change, place, log, first - 1);
     }
     uint32_t position = mr_log_position(log, first);
-    int status = remove_segments(index, change, place, log, position, log->segments.count - position);
+    int status = remove_segments(index, change, place, log, position, mr_log_segments(log) - position);
     if (status == MR_OK && position > 0 && mr_segment_end(log, position - 1) > first) {
         status = mr_undo_segment_replaced(change, place, log, position - 1);
         if (status == MR_OK) {
-            log->segments.items[position - 1].live = first - mr_segment_first(log, position - 1);
+            mr_segment_at(log, position - 1)->live = first - mr_segment_first(log, position - 1);
         }
     }
     uint32_t kept = mr_log_term_position(log, first - 1);
@@ -229,7 +229,10 @@ static int append_run(struct mr_logindex *index, struct mr_change *change, uint3
         return MR_GAP;
     }
     if (shape.first <= log->head.last_index) {
-        status = cut_log(index, change, place, log, shape.first);
+        status = mr_undo_head(change, place, log);
+        if (status == MR_OK) {
+            status = cut_log(index, change, place, log, shape.first);
+        }
     }
     struct mr_span span = {.low = shape.first,
                            .high = shape.end,
@@ -237,20 +240,19 @@ static int append_run(struct mr_logindex *index, struct mr_change *change, uint3
                            .carrier = change->seq,
                            .at = row->run_at,
                            .length = row->run_length};
-    struct mr_segment segment;
-    if (status == MR_OK) {
-        status = mr_log_segment(log, &span, &segment);
-    }
     if (status == MR_OK) {
         status = mr_log_reserve(log, 1);
     }
     if (status == MR_OK) {
-        status = mr_undo_segment_added(change, place);
+        status = mr_log_segment(log, &span, mr_log_slot(log));
+    }
+    if (status == MR_OK) {
+        status = mr_undo_step(change, place, log, 1);
     }
     if (status != MR_OK) {
         return status;
     }
-    log->segments.items[log->segments.count++] = segment;
+    log->tail_count++;
     log->head.last_index = shape.end - 1;
     index->ledger.live_bytes += row->run_length;
     index->entries += shape.end - shape.first;
@@ -269,7 +271,7 @@ static int truncate_log(struct mr_logindex *index, struct mr_change *change, uin
     if (entry > log->head.last_index || mr_log_term(log, entry) != point[1]) {
         return MR_NO_ENTRY;
     }
-    uint32_t gone = log->segments.count;
+    uint32_t gone = mr_log_segments(log);
     uint32_t past = log->terms.count;
     if (entry < log->head.last_index) {
         gone = mr_log_position(log, entry + 2) - 1;
@@ -299,9 +301,10 @@ static int append_row(struct mr_logindex *index, struct mr_change *change, const
     if (log == NULL) {
         return MR_ABSENT;
     }
-    int status = mr_undo_head(change, place, log);
-    if (status == MR_OK && row->run_length > 0) {
-        status = append_run(index, change, place, log, row, failure);
+    int status = row->parts & MR_PART_TRUNCATION ? mr_undo_head(change, place, log) : MR_OK;
+    if (status == MR_OK) {
+        status = row->run_length > 0 ? append_run(index, change, place, log, row, failure)
+                                     : mr_undo_step(change, place, log, 0);
     }
     if (status == MR_OK && row->parts & MR_PART_TRUNCATION) {
         status = truncate_log(index, change, place, log, row->truncation, failure);

@@ -17,7 +17,7 @@ enum {
 
 /* The last entry, whatever is missing before it. */
 static uint64_t end_of(const struct mr_log *log) {
-    uint32_t count = log->segments.count;
+    uint32_t count = mr_log_segments(log);
     return count == 0 ? log->head.point_index : mr_segment_end(log, count - 1) - 1;
 }
 
@@ -148,8 +148,8 @@ void mr_doubt_misfit(struct mr_log *log) {
 
 /* The first position of the segments at the end of the log that have no hole between them. */
 static uint32_t tail_of(const struct mr_log *log) {
-    uint32_t position = log->segments.count;
-    while (position > 0 && (position == log->segments.count ||
+    uint32_t position = mr_log_segments(log);
+    while (position > 0 && (position == mr_log_segments(log) ||
                             mr_segment_end(log, position - 1) == mr_segment_first(log, position))) {
         position--;
     }
@@ -169,19 +169,19 @@ static void mend(struct mr_log *log) {
     } else {
         uint64_t expected = log->head.point_index + 1;
         uint32_t kept = 0;
-        while (kept < log->segments.count && mr_segment_first(log, kept) <= expected) {
+        while (kept < mr_log_segments(log) && mr_segment_first(log, kept) <= expected) {
             expected = mr_segment_end(log, kept) > expected ? mr_segment_end(log, kept) : expected;
             kept++;
         }
         uint32_t terms = mr_log_term_position(log, expected - 1);
-        mr_log_remove(log, kept, log->segments.count - kept);
+        mr_log_remove(log, kept, mr_log_segments(log) - kept);
         mr_log_remove_terms(log, terms, log->terms.count - terms);
     }
     log->doubts |= MR_DOUBT_ENTRIES;
 }
 
 static int has_hole(const struct mr_log *log) {
-    return log->segments.count > 0 && mr_segment_first(log, tail_of(log)) > log->head.point_index + 1;
+    return mr_log_segments(log) > 0 && mr_segment_first(log, tail_of(log)) > log->head.point_index + 1;
 }
 
 int mr_doubt_settle(struct mr_logindex *index, struct mr_log *log, int *gone) {

@@ -11,6 +11,8 @@ struct mr_groups {
     MR_ARRAY(uint64_t) group;
     MR_ARRAY(struct mr_dormant) dormant; /* term 0: the row is not put away */
     uint64_t put_away;
+    uint64_t soonest;         /* no row comes due before this tick */
+    uint64_t least;           /* the same of the rows that a pass over them has looked at */
     MR_ARRAY(uint32_t) freed; /* places, the latest last; room for all rows, so that freeing cannot fail */
 };
 
@@ -93,6 +95,8 @@ int mr_groups_due_at(struct mr_groups *table, uint32_t place, uint64_t tick) {
     MR_ASSERT(place < table->due.count && table->group.items[place] != 0);
     MR_ASSERT(table->dormant.items[place].term == 0);
     table->due.items[place] = tick;
+    table->soonest = tick < table->soonest ? tick : table->soonest;
+    table->least = tick < table->least ? tick : table->least;
     return MR_OK;
 }
 
@@ -127,6 +131,22 @@ uint64_t mr_groups_dormant(const struct mr_groups *table) {
     return table->put_away;
 }
 
+void mr_groups_sum_dormant(const struct mr_groups *table, struct mr_dormant_totals *totals) {
+    *totals = (struct mr_dormant_totals){0};
+    for (uint32_t at = 0; at < table->dormant.count; at++) {
+        const struct mr_dormant *one = &table->dormant.items[at];
+        if (one->term == 0) {
+            continue;
+        }
+        int ready = one->index > 1;
+        totals->leading += one->leads;
+        totals->ready += (uint64_t)ready;
+        totals->led_ready += (uint64_t)(ready && one->leads);
+        totals->entries += ready ? one->index - 1 : 0;
+        totals->max_term = one->term > totals->max_term ? one->term : totals->max_term;
+    }
+}
+
 uint64_t mr_groups_list_dormant(const struct mr_groups *table, uint32_t *place, uint64_t *groups,
                                 uint64_t room) {
     uint64_t found = 0;
@@ -140,14 +160,29 @@ uint64_t mr_groups_list_dormant(const struct mr_groups *table, uint32_t *place, 
     return found;
 }
 
-uint64_t mr_groups_due(const struct mr_groups *table, uint64_t tick, uint32_t *place, uint64_t *groups,
+uint64_t mr_groups_soonest(const struct mr_groups *table) {
+    return table->soonest;
+}
+
+uint64_t mr_groups_due(struct mr_groups *table, uint64_t tick, uint32_t *place, uint64_t *groups,
                        uint64_t room) {
     uint64_t found = 0;
     uint32_t at = *place;
+    if (at == 0 && tick < table->soonest) {
+        *place = table->due.count;
+        return 0;
+    }
+    uint64_t least = at == 0 ? MR_NEVER : table->least;
     for (; at < table->due.count && found < room; at++) {
-        if (table->due.items[at] <= tick) {
+        uint64_t due = table->due.items[at];
+        least = due < least ? due : least;
+        if (due <= tick) {
             groups[found++] = table->group.items[at];
         }
+    }
+    table->least = least;
+    if (at == table->due.count) {
+        table->soonest = least;
     }
     *place = at;
     return found;

@@ -55,6 +55,16 @@ int mr_groups_take_up(struct mr_groups *table, uint32_t place);
 /* Rows that are put away. */
 uint64_t mr_groups_dormant(const struct mr_groups *table);
 
+/* What the rows that are put away say, all together. */
+struct mr_dormant_totals {
+    uint64_t leading;
+    uint64_t ready;     /* their log holds an entry: it ends behind index 1, where every group is born */
+    uint64_t led_ready; /* both */
+    uint64_t entries;   /* behind that index */
+    uint64_t max_term;  /* 0 if there are none */
+};
+void mr_groups_sum_dormant(const struct mr_groups *table, struct mr_dormant_totals *totals);
+
 /* The groups that are put away, as mr_groups_due hands out those that are due. */
 uint64_t mr_groups_list_dormant(const struct mr_groups *table, uint32_t *place, uint64_t *groups,
                                 uint64_t room);
@@ -62,8 +72,11 @@ uint64_t mr_groups_list_dormant(const struct mr_groups *table, uint32_t *place, 
 /* The groups whose tick has come, in the order of their places: at most `room` of them into `groups`, from
  * the row at *place on, which moves behind the last one looked at. Returns how many; less than `room`: there
  * are no more. */
-uint64_t mr_groups_due(const struct mr_groups *table, uint64_t tick, uint32_t *place, uint64_t *groups,
+uint64_t mr_groups_due(struct mr_groups *table, uint64_t tick, uint32_t *place, uint64_t *groups,
                        uint64_t room);
+
+/* No group's tick comes before this one, as far as is known without a pass over all rows. */
+uint64_t mr_groups_soonest(const struct mr_groups *table);
 
 /* cffi: end */
 

@@ -16,9 +16,7 @@ void mr_log_begin(struct mr_log *log, uint64_t group, uint64_t replica) {
 void mr_log_end(struct mr_log *log) {
     free(log->birth.block);
     free(log->members.block);
-    if (log->segments.items != &log->first_segment) {
-        free(log->segments.items);
-    }
+    mr_array_free(&log->older);
     if (log->terms.items != &log->first_term) {
         free(log->terms.items);
     }
@@ -45,8 +43,22 @@ static int reserve(void **items, uint32_t *room, uint32_t count, uint64_t more, 
 }
 
 int mr_log_reserve(struct mr_log *log, uint64_t more) {
-    return reserve((void **)&log->segments.items, &log->segments.room, log->segments.count, more,
-                   sizeof(log->first_segment), &log->first_segment);
+    uint64_t more_than_tail = log->tail_count + more;
+    return more_than_tail <= MR_TAIL ? MR_OK : mr_array_reserve(&log->older, more_than_tail);
+}
+
+/* The tail joins the older ones, where there is room for it. */
+static void spill(struct mr_log *log) {
+    memcpy(log->older.items + log->older.count, log->tail, log->tail_count * sizeof(*log->tail));
+    log->older.count += log->tail_count;
+    log->tail_count = 0;
+}
+
+struct mr_segment *mr_log_slot(struct mr_log *log) {
+    if (log->tail_count == MR_TAIL) {
+        spill(log);
+    }
+    return &log->tail[log->tail_count];
 }
 
 int mr_log_reserve_terms(struct mr_log *log, uint64_t more) {
@@ -60,9 +72,7 @@ static uint64_t body_memory(const struct mr_body *body) {
 
 uint64_t mr_log_memory(const struct mr_log *log) {
     uint64_t bytes = body_memory(&log->birth) + body_memory(&log->members);
-    if (log->segments.items != &log->first_segment) {
-        bytes += log->segments.room * sizeof(log->first_segment);
-    }
+    bytes += log->older.room * sizeof(*log->tail);
     if (log->terms.items != &log->first_term) {
         bytes += log->terms.room * sizeof(log->first_term);
     }
@@ -71,7 +81,7 @@ uint64_t mr_log_memory(const struct mr_log *log) {
 
 uint32_t mr_log_position(const struct mr_log *log, uint64_t index) {
     uint32_t low = 0;
-    uint32_t high = log->segments.count;
+    uint32_t high = mr_log_segments(log);
     if (high > 0 && mr_segment_first(log, high - 1) < index) {
         return high; /* mostly: entries come at the end, and a search would touch cold memory ten times */
     }
@@ -114,7 +124,7 @@ uint64_t mr_log_term(const struct mr_log *log, uint64_t index) {
 /* Counts all segments from the first one's index, or from `index` if that is lower or there are none. */
 static int rebase(struct mr_log *log, uint64_t index) {
     uint64_t base = index;
-    uint32_t count = log->segments.count;
+    uint32_t count = mr_log_segments(log);
     if (count > 0 && mr_segment_first(log, 0) < base) {
         base = mr_segment_first(log, 0);
     }
@@ -123,7 +133,7 @@ static int rebase(struct mr_log *log, uint64_t index) {
         return MR_RANGE;
     }
     for (uint32_t i = 0; i < count; i++) {
-        log->segments.items[i].first = (uint32_t)(mr_segment_first(log, i) - base);
+        mr_segment_at(log, i)->first = (uint32_t)(mr_segment_first(log, i) - base);
     }
     log->base = base;
     return MR_OK;
@@ -150,14 +160,18 @@ int mr_log_segment(struct mr_log *log, const struct mr_span *span, struct mr_seg
 
 int mr_log_put_back(struct mr_log *log, uint32_t position, const struct mr_segment *segments,
                     uint32_t count) {
-    int status = mr_log_reserve(log, count);
-    if (status != MR_OK || count == 0) {
+    if (count == 0) {
+        return MR_OK;
+    }
+    int status = mr_array_reserve(&log->older, (uint64_t)log->tail_count + count);
+    if (status != MR_OK) {
         return status;
     }
-    struct mr_segment *place = log->segments.items + position;
-    memmove(place + count, place, (log->segments.count - position) * sizeof(*place));
+    spill(log);
+    struct mr_segment *place = log->older.items + position;
+    memmove(place + count, place, (log->older.count - position) * sizeof(*place));
     memcpy(place, segments, count * sizeof(*place));
-    log->segments.count += count;
+    log->older.count += count;
     return MR_OK;
 }
 
@@ -183,12 +197,17 @@ int mr_log_insert_term(struct mr_log *log, uint32_t position, struct mr_term_run
 }
 
 void mr_log_remove(struct mr_log *log, uint32_t position, uint32_t count) {
-    if (count == 0) {
-        return;
+    uint32_t older = log->older.count;
+    uint32_t from = position < older ? position : older;
+    uint32_t to = position + count < older ? position + count : older;
+    if (from < to) {
+        memmove(log->older.items + from, log->older.items + to, (older - to) * sizeof(*log->tail));
+        log->older.count -= to - from;
     }
-    struct mr_segment *place = log->segments.items + position;
-    memmove(place, place + count, (log->segments.count - position - count) * sizeof(*place));
-    log->segments.count -= count;
+    from = position > older ? position - older : 0;
+    to = position + count > older ? position + count - older : 0;
+    memmove(log->tail + from, log->tail + to, (log->tail_count - to) * sizeof(*log->tail));
+    log->tail_count -= to - from;
 }
 
 void mr_log_remove_terms(struct mr_log *log, uint32_t position, uint32_t count) {

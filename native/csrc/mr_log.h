@@ -77,12 +77,25 @@ static inline const uint8_t *mr_body_bytes(const struct mr_body *body) {
     return body->block == NULL ? NULL : body->block + sizeof(uint32_t);
 }
 
+enum { MR_TAIL = 4 };
+
+/* In cache lines: what an append needs comes first, and what is needed seldom is the last line.
+ *
+ * The newest segments stand in the log itself, and move to the array when there is no room left: with
+ * thousands of logs each array lies in pages of its own, which to find takes as long as all else of an
+ * append. A log that rests has no array at all. */
 struct mr_log {
-    uint64_t group; /* 0: nobody lives here */
-    uint64_t life;  /* which life of this place it is: a reader of an earlier one finds an empty log */
-    uint64_t base;
-    uint64_t
-        touched; /* the batch in whose undo the head stands; during recovery, as of which it was loaded */
+    struct mr_log_head head;
+    uint64_t touched; /* the batch in whose undo the whole head stands; recovery: as of which it was loaded */
+    uint64_t group;   /* 0: nobody lives here */
+    uint64_t base;    /* indexes of segments count from it */
+    MR_ARRAY(struct mr_segment) older;  /* ascending with the tail; without a hole except during recovery */
+    MR_ARRAY(struct mr_term_run) terms; /* ascending; may begin before the first index */
+    struct mr_term_run first_term;      /* memory for one term: a resting log has no more */
+    uint32_t tail_count;
+    struct mr_segment tail[MR_TAIL];
+    uint32_t doubts; /* MR_DOUBT_... */
+    uint64_t life;   /* which life of this place it is: a reader of an earlier one finds an empty log */
     union {
         uint64_t rescue; /* the collection that looked at the small states last, ... */
         uint64_t sure;   /* recovery, while in doubt: entries up to it are those that were promised, ... */
@@ -91,22 +104,29 @@ struct mr_log {
         uint64_t rescued_from; /* ... and for which batch */
         uint64_t until;        /* ... and so are those from this one on */
     };
-    struct mr_log_head head;
-    struct mr_body birth;                 /* none: only rows of it have been found so far (recovery) */
-    struct mr_body members;               /* none: those of the birth */
-    MR_ARRAY(struct mr_segment) segments; /* ascending; without a hole except during recovery */
-    MR_ARRAY(struct mr_term_run) terms;   /* ascending; may begin before the first index */
-    struct mr_term_run first_term;        /* memory for one term, and for one segment: a resting log has no */
-    struct mr_segment first_segment;      /* more. A log never moves, so arrays may stand inside of it. */
-    uint32_t doubts;                      /* MR_DOUBT_... */
+    struct mr_body birth;   /* none: only rows of it have been found so far (recovery) */
+    struct mr_body members; /* none: those of the birth */
 };
 
+/* How many segments a log has. */
+static inline uint32_t mr_log_segments(const struct mr_log *log) {
+    return log->older.count + log->tail_count;
+}
+
+/* The segment at a position, which is there; valid until one is added or removed. */
+static inline struct mr_segment *mr_segment_at(const struct mr_log *log, uint32_t position) {
+    if (position < log->older.count) {
+        return &log->older.items[position];
+    }
+    return (struct mr_segment *)&log->tail[position - log->older.count];
+}
+
 static inline uint64_t mr_segment_first(const struct mr_log *log, uint32_t position) {
-    return log->base + log->segments.items[position].first;
+    return log->base + mr_segment_at(log, position)->first;
 }
 
 static inline uint64_t mr_segment_end(const struct mr_log *log, uint32_t position) {
-    return mr_segment_first(log, position) + log->segments.items[position].live;
+    return mr_segment_first(log, position) + mr_segment_at(log, position)->live;
 }
 
 /* A newborn or provisional log at snapshot point (1, 1), commit 1. */
@@ -118,6 +138,9 @@ void mr_log_end(struct mr_log *log);
 /* Makes room for `more` further segments, or terms; nothing else may. Errors: MR_MEMORY, MR_TOO_MANY. */
 int mr_log_reserve(struct mr_log *log, uint64_t more);
 int mr_log_reserve_terms(struct mr_log *log, uint64_t more);
+
+/* Where the next segment goes, for which room was made; it is there once `tail_count` says so. */
+struct mr_segment *mr_log_slot(struct mr_log *log);
 
 /* Bytes of memory that it takes beside itself. */
 uint64_t mr_log_memory(const struct mr_log *log);

@@ -40,7 +40,7 @@ static struct log_record describe(const struct mr_log *log, uint64_t as_of) {
                                .head = log->head,
                                .birth = mr_body_length(&log->birth),
                                .members = mr_body_length(&log->members),
-                               .segments = log->segments.count,
+                               .segments = mr_log_segments(log),
                                .terms = log->terms.count};
 }
 
@@ -53,11 +53,23 @@ static uint8_t *put(uint8_t *target, const void *bytes, uint64_t length) {
     return target + length + padding;
 }
 
+static uint8_t *put_segments(uint8_t *target, const struct mr_log *log) {
+    uint64_t older = log->older.count * sizeof(*log->tail);
+    if (older > 0) {
+        memcpy(target, log->older.items, older);
+    }
+    uint64_t tail = log->tail_count * sizeof(*log->tail);
+    memcpy(target + older, log->tail, tail);
+    uint64_t padding = mr_padded(older + tail) - older - tail;
+    memset(target + older + tail, 0, padding);
+    return target + older + tail + padding;
+}
+
 static uint8_t *put_log(uint8_t *target, const struct mr_log *log, const struct log_record *record) {
     target = put(target, record, sizeof(*record));
     target = put(target, mr_body_bytes(&log->birth), record->birth);
     target = put(target, mr_body_bytes(&log->members), record->members);
-    target = put(target, log->segments.items, record->segments * sizeof(struct mr_segment));
+    target = put_segments(target, log);
     return put(target, log->terms.items, record->terms * sizeof(struct mr_term_run));
 }
 
@@ -131,7 +143,8 @@ static int load_segments(struct mr_log *log, const uint8_t *data, uint32_t count
         }
         end = (uint64_t)segment.first + segment.live;
         if (segment.carrier >= oldest) {
-            log->segments.items[log->segments.count++] = segment;
+            *mr_log_slot(log) = segment;
+            log->tail_count++;
         }
     }
     return status;

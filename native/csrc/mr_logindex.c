@@ -105,12 +105,12 @@ uint32_t mr_logindex_spans(const struct mr_logindex *index, uint32_t place, uint
                            struct mr_span *spans, uint32_t room) {
     const struct mr_log *log = mr_log_at(index, place);
     uint32_t position = mr_log_position(log, low);
-    if (position == log->segments.count || mr_segment_first(log, position) > low) {
+    if (position == mr_log_segments(log) || mr_segment_first(log, position) > low) {
         position--; /* it begins before */
     }
     uint32_t found = 0;
-    for (; found < room && position < log->segments.count && low < high; found++, position++) {
-        const struct mr_segment *segment = &log->segments.items[position];
+    for (; found < room && position < mr_log_segments(log) && low < high; found++, position++) {
+        const struct mr_segment *segment = mr_segment_at(log, position);
         uint64_t end = mr_segment_end(log, position);
         spans[found] = (struct mr_span){.low = low,
                                         .high = end < high ? end : high,
@@ -126,8 +126,8 @@ uint32_t mr_logindex_spans(const struct mr_logindex *index, uint32_t place, uint
 uint64_t mr_logindex_log_bytes(const struct mr_logindex *index, uint32_t place) {
     const struct mr_log *log = mr_log_at(index, place);
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < log->segments.count; i++) {
-        bytes += log->segments.items[i].length;
+    for (uint32_t i = 0; i < mr_log_segments(log); i++) {
+        bytes += mr_segment_at(log, i)->length;
     }
     return bytes;
 }
@@ -135,10 +135,10 @@ uint64_t mr_logindex_log_bytes(const struct mr_logindex *index, uint32_t place) 
 int mr_logindex_carried(const struct mr_logindex *index, uint64_t seq, struct mr_carried *found) {
     for (; found->place < index->used_places; found->place++, found->position = 0) {
         const struct mr_log *log = mr_log_at(index, found->place);
-        uint32_t count = mr_logindex_group(index, found->place) == 0 ? 0 : log->segments.count;
+        uint32_t count = mr_logindex_group(index, found->place) == 0 ? 0 : mr_log_segments(log);
         while (found->position < count) {
             uint32_t position = found->position++;
-            const struct mr_segment *segment = &log->segments.items[position];
+            const struct mr_segment *segment = mr_segment_at(log, position);
             if (segment->carrier == seq) {
                 found->group = log->group;
                 found->first = mr_segment_first(log, position);
@@ -174,18 +174,22 @@ static const struct mr_log *glance(const struct mr_logindex *index, const struct
 }
 
 void mr_logindex_look_ahead(const struct mr_logindex *index, const struct mr_rows *rows) {
-    enum { STEP = 6, LINE = 64 };
+    enum { STEP = 6 };
     if (rows->row + 3 * STEP < rows->rows) {
         mr_map_fetch(&index->places, mr_rows_group(rows, rows->row + 3 * STEP));
     }
     const struct mr_log *log = glance(index, rows, rows->row + 2 * STEP);
-    for (size_t at = 0; log != NULL && at < sizeof(*log); at += LINE) {
+    for (size_t at = 0; log != NULL && at < offsetof(struct mr_log, life); at += MR_LINE) {
         __builtin_prefetch((const char *)log + at, 1);
     }
     log = glance(index, rows, rows->row + STEP);
-    if (log != NULL && log->segments.count > 0) {
-        __builtin_prefetch(log->segments.items + log->segments.count, 1);
-        __builtin_prefetch(log->terms.items + log->terms.count - 1);
+    if (log != NULL) {
+        if (log->tail_count == MR_TAIL) {
+            __builtin_prefetch(log->older.items + log->older.count, 1);
+        }
+        if (log->terms.items != &log->first_term && log->terms.count > 0) {
+            __builtin_prefetch(log->terms.items + log->terms.count - 1);
+        }
     }
 }
 
@@ -199,10 +203,11 @@ static int take_place(struct mr_logindex *index, uint32_t *place) {
         if (status != MR_OK) {
             return status;
         }
-        struct mr_log *slab = calloc(MR_SLAB, sizeof(*slab));
+        struct mr_log *slab = aligned_alloc(MR_LINE, MR_SLAB * sizeof(*slab));
         if (slab == NULL) {
             return MR_MEMORY;
         }
+        memset(slab, 0, MR_SLAB * sizeof(*slab));
         index->slabs.items[index->slabs.count++] = slab;
     }
     *place = index->used_places++;

@@ -5,7 +5,9 @@
 #include "mr_logindex.h"
 #include "mr_map.h"
 
-enum { MR_SLAB = 128 };
+enum { MR_SLAB = 128, MR_LINE = 64 };
+
+_Static_assert(sizeof(struct mr_log) % MR_LINE == 0, "every log begins where a cache line does");
 
 /* One batch in flight and what it takes to undo it. */
 struct mr_change {

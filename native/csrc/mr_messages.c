@@ -220,15 +220,41 @@ static void fill(const uint8_t *payload, uint64_t rows, const struct mr_message_
     }
 }
 
-int mr_messages_decode(const uint8_t *payload, uint64_t length, uint64_t payload_max,
-                       struct mr_messages *messages, const struct mr_message_columns *columns,
-                       const struct mr_entry_columns *entries) {
+int mr_messages_verify(const uint8_t *payload, uint64_t length, uint64_t payload_max,
+                       struct mr_messages *messages) {
     struct mr_messages found = {0};
     MR_ASSERT(payload_max <= MR_FRAME_PAYLOAD_MAX);
     int status = open_payload(payload, length, payload_max, &found);
     if (status == MR_OK) {
         status = verify_payload(payload, length, &found);
     }
+    messages->failed_row = found.failed_row;
+    if (status == MR_OK) {
+        *messages = found;
+    }
+    return status;
+}
+
+void mr_message_read(const uint8_t *payload, uint64_t row, struct mr_message *message) {
+    const uint8_t *source = row_of(payload, row);
+    *message = (struct mr_message){.group = mr_get_u64le(source + AT_GROUP),
+                                   .to = mr_get_u64le(source + AT_TO),
+                                   .from = mr_get_u64le(source + AT_FROM),
+                                   .term = mr_get_u64le(source + AT_TERM),
+                                   .log_term = mr_get_u64le(source + AT_LOG_TERM),
+                                   .index = mr_get_u64le(source + AT_INDEX),
+                                   .commit = mr_get_u64le(source + AT_COMMIT),
+                                   .reject_hint = mr_get_u64le(source + AT_REJECT_HINT),
+                                   .flags = mr_get_u32le(source + AT_FLAGS),
+                                   .run_length = mr_get_u32le(source + AT_RUN_LENGTH),
+                                   .extra_length = mr_get_u32le(source + AT_EXTRA_LENGTH)};
+}
+
+int mr_messages_decode(const uint8_t *payload, uint64_t length, uint64_t payload_max,
+                       struct mr_messages *messages, const struct mr_message_columns *columns,
+                       const struct mr_entry_columns *entries) {
+    struct mr_messages found = {0};
+    int status = mr_messages_verify(payload, length, payload_max, &found);
     messages->failed_row = found.failed_row;
     if (status != MR_OK) {
         return status;

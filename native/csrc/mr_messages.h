@@ -77,4 +77,27 @@ int mr_messages_decode(const uint8_t *payload, uint64_t length, uint64_t payload
 
 /* cffi: end */
 
+/* Checks every length and checksum of the payload, and tells what it holds. Errors: as mr_messages_decode,
+ * without MR_GROW. Nothing is written then but failed_row. */
+int mr_messages_verify(const uint8_t *payload, uint64_t length, uint64_t payload_max,
+                       struct mr_messages *messages);
+
+/* The numbers of a message. */
+struct mr_message {
+    uint64_t group;
+    uint64_t to;
+    uint64_t from;
+    uint64_t term;
+    uint64_t log_term;
+    uint64_t index;
+    uint64_t commit;
+    uint64_t reject_hint;
+    uint32_t flags;
+    uint32_t run_length;
+    uint32_t extra_length;
+};
+
+/* Reads message `row` of a payload that was verified. */
+void mr_message_read(const uint8_t *payload, uint64_t row, struct mr_message *message);
+
 #endif /* MR_MESSAGES_H */

@@ -112,7 +112,7 @@ int mr_logindex_recover_point(struct mr_logindex *index, uint64_t group, uint64_
     if (status != MR_OK) {
         return status;
     }
-    mr_log_remove(log, 0, log->segments.count);
+    mr_log_remove(log, 0, mr_log_segments(log));
     mr_log_remove_terms(log, 0, log->terms.count);
     mr_doubt_point(log, point_index, 1);
     const uint64_t point[2] = {point_index, point_term};
@@ -179,11 +179,11 @@ static int put_segment(struct mr_log *log, uint32_t position, const struct mr_ro
 static int recover_appended(struct mr_log *log, const struct mr_row *row, const struct mr_run_shape *shape,
                             uint64_t seq) {
     uint32_t position = mr_log_position(log, shape->first);
-    mr_log_remove(log, position, log->segments.count - position);
+    mr_log_remove(log, position, mr_log_segments(log) - position);
     uint32_t kept = shape->first == 0 ? 0 : mr_log_term_position(log, shape->first - 1);
     mr_log_remove_terms(log, kept, log->terms.count - kept);
     if (position > 0 && mr_segment_end(log, position - 1) > shape->first) {
-        log->segments.items[position - 1].live = shape->first - mr_segment_first(log, position - 1);
+        mr_segment_at(log, position - 1)->live = shape->first - mr_segment_first(log, position - 1);
     }
     int follows = position > 0 && mr_segment_end(log, position - 1) == shape->first;
     int status = put_segment(log, position, row, shape, seq);
@@ -200,7 +200,7 @@ static int recover_copy(struct mr_log *log, uint32_t position, const struct mr_r
         first = log->head.point_index + 1;
     }
     if (first != shape->first || mr_segment_end(log, position) != shape->end ||
-        log->segments.items[position].carrier >= seq || term == 0 ||
+        mr_segment_at(log, position)->carrier >= seq || term == 0 ||
         log->terms.items[term - 1].term != shape->last_term) {
         return MR_TWICE;
     }
@@ -215,7 +215,7 @@ static int recover_rewritten(struct mr_log *log, const struct mr_row *row, const
     if (position > 0 && mr_segment_end(log, position - 1) > shape->first) {
         return recover_copy(log, position - 1, row, shape, seq);
     }
-    if (position < log->segments.count && mr_segment_first(log, position) < shape->end) {
+    if (position < mr_log_segments(log) && mr_segment_first(log, position) < shape->end) {
         return recover_copy(log, position, row, shape, seq);
     }
     int status = put_segment(log, position, row, shape, seq);
@@ -225,7 +225,7 @@ static int recover_rewritten(struct mr_log *log, const struct mr_row *row, const
 /* Drops the segments that end before `entry` + 2, which a truncation at `entry` leaves nothing of. */
 static void drop_truncated(struct mr_log *log, uint64_t entry) {
     uint32_t gone = 0;
-    while (gone < log->segments.count && mr_segment_end(log, gone) <= entry + 1) {
+    while (gone < mr_log_segments(log) && mr_segment_end(log, gone) <= entry + 1) {
         gone++;
     }
     mr_log_remove(log, 0, gone);
@@ -301,7 +301,7 @@ static void settle_terms(struct mr_log *log) {
             log->terms.items[kept++] = log->terms.items[i];
         }
     }
-    log->terms.count = log->segments.count == 0 ? 0 : kept;
+    log->terms.count = mr_log_segments(log) == 0 ? 0 : kept;
 }
 
 /* Checks a log: it was born, and has no hole. Errors: MR_ABSENT, MR_GAP. */
@@ -314,10 +314,10 @@ static int settle_log(struct mr_log *log, struct mr_log_failure *failure) {
     drop_truncated(log, log->head.point_index);
     uint64_t first = log->head.point_index + 1;
     uint64_t expected = first;
-    if (log->segments.count > 0 && mr_segment_first(log, 0) < first) {
+    if (mr_log_segments(log) > 0 && mr_segment_first(log, 0) < first) {
         expected = mr_segment_first(log, 0);
     }
-    for (uint32_t i = 0; i < log->segments.count; i++) {
+    for (uint32_t i = 0; i < mr_log_segments(log); i++) {
         if (mr_segment_first(log, i) != expected) {
             failure->index = expected;
             return MR_GAP;
@@ -347,12 +347,12 @@ static int alive_in(struct mr_logindex *index, uint64_t carrier) {
 }
 
 static int count_alive(struct mr_logindex *index, const struct mr_log *log) {
-    for (uint32_t i = 0; i < log->segments.count; i++) {
-        int status = alive_in(index, log->segments.items[i].carrier);
+    for (uint32_t i = 0; i < mr_log_segments(log); i++) {
+        int status = alive_in(index, mr_segment_at(log, i)->carrier);
         if (status != MR_OK) {
             return status;
         }
-        index->ledger.live_bytes += log->segments.items[i].length;
+        index->ledger.live_bytes += mr_segment_at(log, i)->length;
     }
     for (int state = 0; state < MR_STATES; state++) {
         int status = alive_in(index, log->head.carrier[state]);

@@ -74,13 +74,13 @@ void mr_rescue_drop(struct mr_rescue *rescue) {
 /* The segment that lives in the run of a row, or its absence as the count of segments. */
 static uint32_t position_of(const struct mr_log *log, uint64_t first, uint64_t seq, uint64_t run_at) {
     uint32_t position = mr_log_position(log, first);
-    if (position < log->segments.count && mr_segment_first(log, position) == first) {
-        const struct mr_segment *segment = &log->segments.items[position];
+    if (position < mr_log_segments(log) && mr_segment_first(log, position) == first) {
+        const struct mr_segment *segment = mr_segment_at(log, position);
         if (segment->carrier == seq && segment->at == run_at) {
             return position;
         }
     }
-    return log->segments.count;
+    return mr_log_segments(log);
 }
 
 static int find_run(struct mr_rescue *rescue, const struct mr_logindex *index, uint32_t place, uint64_t seq,
@@ -92,7 +92,7 @@ static int find_run(struct mr_rescue *rescue, const struct mr_logindex *index, u
         return status;
     }
     uint32_t position = position_of(log, shape.first, seq, row->run_at);
-    if (position == log->segments.count) {
+    if (position == mr_log_segments(log)) {
         return MR_OK;
     }
     struct rescued_run found = {.place = place, .position = position, .at = rescue->bytes.count};

@@ -2,7 +2,7 @@
 
 enum undo_kind {
     UNDO_HEAD,
-    UNDO_SEGMENT_ADDED,
+    UNDO_STEP,
     UNDO_SEGMENTS_REMOVED,
     UNDO_SEGMENT_REPLACED,
     UNDO_TERMS_ADDED,
@@ -27,6 +27,22 @@ struct old_head {
     uint64_t touched;
     struct mr_log_head head;
 };
+
+/* The payload of UNDO_STEP. */
+struct old_step {
+    uint64_t last_index;
+    uint64_t hard_term;
+    uint64_t hard_vote;
+    uint64_t hard_commit;
+    uint64_t carrier; /* of the hard state, as below */
+    uint64_t origin;
+};
+
+/* A whole record, at any address. */
+struct step_record {
+    struct old_step old;
+    struct footer footer;
+} __attribute__((packed));
 
 /* ---- noting ---- */
 
@@ -65,8 +81,28 @@ int mr_undo_head(struct mr_change *change, uint32_t place, struct mr_log *log) {
     return status;
 }
 
-int mr_undo_segment_added(struct mr_change *change, uint32_t place) {
-    return note_bare(change, UNDO_SEGMENT_ADDED, place, 1);
+/* Written field by field where it is kept: a copy of what was put together elsewhere would wait until all
+ * stores before it are through, many of them to cold memory. */
+int mr_undo_step(struct mr_change *change, uint32_t place, const struct mr_log *log, uint32_t adds) {
+    const struct mr_log_head *head = &log->head;
+    int status = mr_array_reserve(&change->undo, sizeof(struct step_record));
+    if (status != MR_OK) {
+        return status;
+    }
+    struct step_record *record = (struct step_record *)(change->undo.items + change->undo.count);
+    record->old.last_index = head->last_index;
+    record->old.hard_term = head->hard_term;
+    record->old.hard_vote = head->hard_vote;
+    record->old.hard_commit = head->hard_commit;
+    record->old.carrier = head->carrier[MR_STATE_HARD];
+    record->old.origin = head->origin[MR_STATE_HARD];
+    record->footer.kind = UNDO_STEP;
+    record->footer.place = place;
+    record->footer.position = 0;
+    record->footer.count = adds;
+    record->footer.length = sizeof(record->old);
+    change->undo.count += (uint32_t)sizeof(*record);
+    return MR_OK;
 }
 
 int mr_undo_terms_added(struct mr_change *change, uint32_t place, uint32_t count) {
@@ -75,11 +111,16 @@ int mr_undo_terms_added(struct mr_change *change, uint32_t place, uint32_t count
 
 static int note_segments(struct mr_change *change, enum undo_kind kind, uint32_t place,
                          const struct mr_log *log, uint32_t position, uint32_t count) {
+    uint32_t older = log->older.count;
+    if (position < older && position + count > older) { /* taken back in the opposite order */
+        int status = note_segments(change, kind, place, log, older, position + count - older);
+        return status == MR_OK ? note_segments(change, kind, place, log, position, older - position) : status;
+    }
     if (count == 0) {
         return MR_OK;
     }
     struct footer footer = {.kind = kind, .place = place, .position = position, .count = count};
-    const struct mr_segment *segments = log->segments.items + position;
+    const struct mr_segment *segments = mr_segment_at(log, position);
     /* Their indexes count from the log's base, which may move until they are put back. */
     return note(change, footer, &log->base, sizeof(log->base), segments, count * sizeof(*segments));
 }
@@ -149,7 +190,7 @@ static int put_back_segments(struct mr_log *log, const struct footer *footer, co
             return status;
         }
         if (footer->kind == UNDO_SEGMENT_REPLACED) {
-            log->segments.items[footer->position] = made;
+            *mr_segment_at(log, footer->position) = made;
         } else {
             status = mr_log_insert(log, footer->position + i, &made);
         }
@@ -188,6 +229,18 @@ static void put_back_members(struct mr_log *log, const uint8_t *payload) {
     memcpy(&log->members, payload, sizeof(log->members));
 }
 
+static void step_back(struct mr_log *log, const struct footer *footer, const uint8_t *payload) {
+    struct old_step old;
+    memcpy(&old, payload, sizeof(old));
+    mr_log_remove(log, mr_log_segments(log) - footer->count, footer->count);
+    log->head.last_index = old.last_index;
+    log->head.hard_term = old.hard_term;
+    log->head.hard_vote = old.hard_vote;
+    log->head.hard_commit = old.hard_commit;
+    log->head.carrier[MR_STATE_HARD] = old.carrier;
+    log->head.origin[MR_STATE_HARD] = old.origin;
+}
+
 static void unbear(struct mr_logindex *index, uint32_t place) {
     mr_map_remove(&index->places, mr_log_at(index, place)->group);
     mr_log_vacate(index, place);
@@ -216,8 +269,8 @@ static int take_back(struct mr_logindex *index, const struct footer *footer, con
         log->head = old.head;
         return MR_OK;
     }
-    case UNDO_SEGMENT_ADDED:
-        mr_log_remove(log, log->segments.count - 1, 1);
+    case UNDO_STEP:
+        step_back(log, footer, payload);
         return MR_OK;
     case UNDO_SEGMENTS_REMOVED:
     case UNDO_SEGMENT_REPLACED:

@@ -10,8 +10,11 @@
 /* The head of a log changes; noted once a batch. */
 int mr_undo_head(struct mr_change *change, uint32_t place, struct mr_log *log);
 
-/* A segment, or `count` terms, are added at the end. */
-int mr_undo_segment_added(struct mr_change *change, uint32_t place);
+/* A row is appended that `adds` so many segments, none or one, at the end and may change the hard state: what
+ * it changes of the head is noted with each row, in a third of the memory of the whole. */
+int mr_undo_step(struct mr_change *change, uint32_t place, const struct mr_log *log, uint32_t adds);
+
+/* `count` terms are added at the end. */
 int mr_undo_terms_added(struct mr_change *change, uint32_t place, uint32_t count);
 
 /* `count` segments, or terms, are taken out from `position` on. */

@@ -120,13 +120,21 @@ def _count_ranges(node: "StoppedNode", export: "Export", system: "GroupLog") -> 
 
     def make(state: "OverlayStore") -> DirectoryMachine:
         store = state.group(system.group)
-        return DirectoryMachine(store, node_id, members, on_births=_ignore, on_change=lambda: None)
+        return DirectoryMachine(
+            store,
+            node_id,
+            members,
+            on_births=_ignore,
+            on_removals=_ignore,
+            on_reload=lambda: None,
+            on_change=lambda: None,
+        )
 
     return export.catch_up(system, make).directory.ranges
 
 
-def _ignore(_births: object) -> None:
-    """Nobody is born in a backup."""
+def _ignore(_replicas: object) -> None:
+    """Nobody is born in a backup, nor removed."""
 
 
 def _start_of(log: "GroupLog") -> bytes:

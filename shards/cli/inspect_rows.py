@@ -147,7 +147,7 @@ def _bounds(log: GroupLog | None, state: GroupState | None) -> dict[str, object]
     point = None if state is None else state.point or state.checkpoint
     if point is not None and point.applied.metadata:
         with suppress(Corruption):  # a finding tells it
-            start, end, epoch = decode_metadata(point.applied.metadata)
+            start, end, epoch, _ = decode_metadata(point.applied.metadata)
     return {
         "start": None if start is None else text_of(start),
         "end": None if end is None else text_of(end),

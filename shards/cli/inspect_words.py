@@ -4,10 +4,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...engine.errors import ClusterMismatch, InvalidArgument
-from ...engine.statemachine.commands import Batch, CompareAndSwap, Delete, Envelope, Put, open_envelope
+from ...engine.statemachine.commands import (
+    Batch,
+    CompareAndSwap,
+    Delete,
+    Envelope,
+    Put,
+    Retire,
+    open_envelope,
+)
 from ...engine.statemachine.commands import decode as decode_kv
 from ...raft.entry import Entry, EntryType
 from ..directory_commands import Create, Register
+from ..directory_commands import Delete as DeleteRanges
 from ..directory_commands import decode as decode_directory
 from .output import counted, line_of
 
@@ -79,6 +88,13 @@ def _create(command: Create) -> str:
     return f"create {counted(len(command.ranges), 'range')} with {copies} each on {nodes}: {shown}"
 
 
+def _delete_ranges(command: DeleteRanges) -> str:
+    shown = ", ".join(str(one.group) for one in command.ranges[:CHANGES_SHOWN])
+    if len(command.ranges) > CHANGES_SHOWN:
+        shown += f", … and {len(command.ranges) - CHANGES_SHOWN} more"
+    return f"delete {counted(len(command.ranges), 'range')}, of these groups: {shown}"
+
+
 def range_text(start: bytes, end: bytes | None) -> str:
     """The bounds of a range."""
     return f"[{_bound(start)}, {'∞' if end is None else _bound(end)})"
@@ -113,6 +129,8 @@ _WORDS: Final[dict[type, Callable[[Any], str]]] = {
     Delete: _delete,
     CompareAndSwap: _swap,
     Batch: _batch,
+    Retire: lambda _command: "retire",
     Register: _register,
     Create: _create,
+    DeleteRanges: _delete_ranges,
 }

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY: Final = 5.0
 """Seconds between two lines about the same phase; its first and its last one always come."""
+DRAWN_EVERY: Final = 0.1
+"""Seconds between two drawings of the bars; the end of a phase is always drawn."""
 
 
 class Phases:
@@ -35,14 +37,20 @@ class Phases:
 
     def _bar(self, text: str) -> Callable[[int, int], None]:
         tasks: list[tuple[Progress, TaskID]] = []
+        due = 0.0
 
         def update(done: int, total: int) -> None:
+            nonlocal due
             if not tasks:
                 if self._bars is None:
                     self._bars = _started_bars()
                 tasks.append((self._bars, self._bars.add_task(text)))
             bars, task = tasks[0]
-            bars.update(task, completed=done, total=total)
+            now = time.monotonic()
+            draw = done >= total or now >= due
+            if draw:
+                due = now + DRAWN_EVERY
+            bars.update(task, completed=done, total=total, refresh=draw)
 
         return update
 
@@ -86,6 +94,7 @@ def _started_bars() -> "Progress":
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        auto_refresh=False,  # or a thread draws, and is not waited for when the bars stop
     )
     bars.start()
     return bars

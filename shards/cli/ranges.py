@@ -1,4 +1,4 @@
-"""``multiraft ranges create``: cover a part of the key space with new ranges."""
+"""``multiraft ranges create`` and ``delete``: cover a part of the key space, and bare it again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -79,6 +79,49 @@ def create(
 def _show(fields: Fields) -> None:
     created, now = counted(fields["created"], "range"), fields["ranges"]
     print(f"{created} created in {fields['seconds']} s; there {'is' if now == 1 else 'are'} {now} now")
+
+
+@app.command("delete")
+def delete(
+    context: typer.Context,
+    between: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="A B", help='Delete the ranges from A up to B; an empty B ("") has no end.'),
+    ],
+    data: DataOption = None,
+    node: NodeOption = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=86_400, metavar="SECONDS", help="How long to wait for each thousand ranges."
+        ),
+    ] = 30.0,
+    insecure: InsecureOption = False,
+    _json: JsonOption = False,
+) -> None:
+    """Delete the ranges between two keys, with everything that is in them. There is no way back.
+
+    Keys are UTF-8 text, or hexadecimal after 0x. No range may reach beyond them. It is safe to repeat: a
+    deletion that was cut off is finished.
+    """
+    target = Target(data, node, insecure)
+    start, end = map(bytes_of, between)
+
+    async def work() -> Fields:
+        async with target.open() as database:
+            with Phases() as phases:
+                result = await database.delete_ranges(
+                    (start, end or None), progress=phases.phase("delete ranges"), timeout=timeout
+                )
+            state = await database.status()
+        return {"deleted": result.deleted, "ranges": state["ranges"], "seconds": round(result.seconds, 3)}
+
+    run_command(context, lambda: run_async(work()), _show_deleted)
+
+
+def _show_deleted(fields: Fields) -> None:
+    deleted, now = counted(fields["deleted"], "range"), fields["ranges"]
+    print(f"{deleted} deleted in {fields['seconds']} s; there {'is' if now == 1 else 'are'} {now} now")
 
 
 def read_splits(path: Path) -> list[bytes]:

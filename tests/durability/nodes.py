@@ -24,6 +24,7 @@ from multiraft.engine.transport.memory import MemoryNetwork
 from multiraft.engine.turn import Effects, Inputs
 from multiraft.native import logdump
 from multiraft.native.frames import open_header
+from multiraft.native.nursery import WriteColumns
 from multiraft.raft.entry import EntryType
 from multiraft.shards.assembly import Assembly, Machines
 from multiraft.shards.bootstrap import bootstrap_digest, ensure_system_group
@@ -116,9 +117,9 @@ def watch(node: Node, teller: Teller) -> None:
     """Have told what a node does, before anybody else can know of it."""
     turn, stage, applied = node.turn, node.log.stage, dict[int, int]()
 
-    def watched_stage(writes: Sequence[GroupWrite]) -> StagedBatch:
+    def watched_stage(writes: Sequence[GroupWrite], columns: Sequence[WriteColumns] = ()) -> StagedBatch:
         in_flight = node.batches_in_flight
-        batch: StagedBatch = stage(writes)
+        batch: StagedBatch = stage(writes, columns)
         teller.staged(writes, batch, in_flight)
         return batch
 
@@ -183,7 +184,7 @@ def open_node(place: Place, config: EngineConfig = CONFIG) -> Iterator[OpenNode]
     try:
         log, state = ports.open_log("none"), ports.open_state("none")
         ensure_system_group(log, node_id, place.members, founded=identity.cluster_uuid is not None)
-        machines = Machines(place, state, config, lambda births: None, lambda: None)
+        machines = Machines(place, state, config, _ignore, _ignore, lambda: None, lambda: None)
         node = Node(node_id, config, log, state, machines.make, ports.random, 0.0)
         node.start()
         assembly = Assembly(place, config, ports, lambda error: None)
@@ -194,6 +195,10 @@ def open_node(place: Place, config: EngineConfig = CONFIG) -> Iterator[OpenNode]
         for opened in (state, log, identity):
             if opened is not None:
                 opened.close()
+
+
+def _ignore(_replicas: object) -> None:
+    """Nothing is born and nothing removed: the node takes no turn."""
 
 
 def apply_all(open_: OpenNode, replica: Replica) -> None:

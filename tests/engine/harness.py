@@ -4,15 +4,18 @@ Every write is *held* until the test says so, so that "durable" is an event of i
 was held. Messages are delivered by :meth:`Nodes.deliver`, or lost.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 
+from multiraft.engine.applying import Applied, ApplyWork, Outcome
 from multiraft.engine.config import EngineConfig
 from multiraft.engine.logstore.memory import MemoryLogStore
 from multiraft.engine.logstore.port import Birth
 from multiraft.engine.node import Node
 from multiraft.engine.outbox import OutFrame
 from multiraft.engine.pending import Answer, Proposal, Read
+from multiraft.engine.removals import Removal
 from multiraft.engine.replica import Replica
 from multiraft.engine.snapshots.work import Work, Worked
 from multiraft.engine.statemachine.commands import encode_put, envelope
@@ -78,6 +81,8 @@ class Host:
         """Flushes, and what else is to be written to the state store, in order."""
         self.unread: list[Work] = []
         """What is to be read from it for snapshots."""
+        self.applying: list[ApplyWork] = []
+        """What machines are to apply outside the turn."""
         self.answers: list[Answer] = []
         self.hang_ups: list = []
         self.node = Node(node_id, nodes.config, log, state, self._machine, nodes.seed, nodes.now)
@@ -95,6 +100,7 @@ class Host:
         if effects.flush is not None:
             self.unflushed.append(effects.flush)
         self.nodes.streams.carry_out(self, effects.streams)
+        self.applying += effects.applies
         self.answers += effects.answers
         self.hang_ups += effects.hang_up
         self.nodes.wire += [(self.node_id, frame) for frame in effects.frames]
@@ -128,6 +134,16 @@ class Host:
         """So does the thread that reads for snapshots."""
         ready, self.unread = self.unread, []
         self.inputs.worked += [carried_out(one) for one in ready]
+
+    def finish_applies(self) -> None:
+        """Machines that take their time have taken it."""
+        ready, self.applying = self.applying, []
+        for run, machine in ready:
+            try:
+                outcome: Outcome = asyncio.run(machine.async_apply(run.commands))
+            except Exception as error:  # noqa: BLE001 - the node is told, whatever it is
+                outcome = error
+            self.inputs.applied.append(Applied(run, outcome))
 
     def replica(self, group: int) -> Replica:
         return self.node.replicas.running[group]
@@ -215,6 +231,11 @@ class Nodes:
         for node in nodes or self.hosts:
             order = birth(group, node, len(self.hosts), designated)
             self.hosts[node].node.replicas.create([order])
+
+    def remove(self, group: int, nodes: list[int] | None = None) -> None:
+        """Order the replicas of a group away on these nodes (all by default)."""
+        for node in nodes or self.hosts:
+            self.hosts[node].node.replicas.removals.order([Removal(group, 10 + node)])
 
     def deliver(
         self,

@@ -149,6 +149,7 @@ def test_a_damaged_log_does_not_keep_a_node_from_starting():
     batch = log.stage([write])
     log.commit(batch)
     reborn = nodes[2].crash()
+    assert reborn.node.replicas.running.get(GROUP) is None
     assert list(reborn.node.replicas.running) == [GROUP + 1]
     assert isinstance(reborn.node.replicas.lost[GROUP], Quarantined)
 

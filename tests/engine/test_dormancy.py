@@ -154,6 +154,32 @@ def test_a_state_that_is_damaged_meanwhile_is_asked_of_a_peer(dormant: Nodes):
     assert host.machine(GROUP).get(b"a") == b"1"
 
 
+@pytest.mark.parametrize("found", ["orphan", "without quorum", "odd one out"])
+def test_damage_found_as_a_group_has_to_wake_harms_no_other(dormant: Nodes, found: str):
+    """Its replica starts again as after a crash, and is awake by that."""
+    host = dormant[2 if found == "orphan" else 1]
+    applied, met = host.state.applied, []
+
+    def damaged(group):
+        met.append(group)
+        host.state.applied = applied
+        raise Corruption("a bit has flipped", group)
+
+    host.state.applied = damaged
+    if found == "odd one out":
+        resting = dormant[2].node.replicas.resting
+        resting.end(dormant[2].replica(GROUP))
+    else:
+        dormant.cut.update({1} if found == "orphan" else {2, 3})
+    dormant.pass_time(3 * CONFIG.election_timeout_ms / 1000)
+    assert met == [GROUP]
+    dormant.cut.clear()
+    dormant.pass_time(AWAY_S)
+    dormant.leader(GROUP).propose(GROUP, put(b"a", b"2"), token="after")
+    dormant.settle()
+    assert {one.machine(GROUP).get(b"a") for one in dormant.hosts.values()} == {b"2"}
+
+
 def test_a_group_that_is_alone_and_damaged_is_lost(dormant: Nodes):
     host = dormant[2]
     host.state.applied = lambda group: (_ for _ in ()).throw(Corruption("a bit has flipped", group))

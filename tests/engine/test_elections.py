@@ -73,9 +73,10 @@ def newborn(cut: bool) -> Nodes:
 
 
 def pass_late(nodes: Nodes, rounds: int) -> None:
-    """Time passes on nodes that get two ticks at once, again and again."""
+    """Time passes on nodes that are more than a tick late, again and again."""
     for _ in range(rounds):
-        nodes.now += 2 * CONFIG.tick_ms / 1000
+        due = max(host.node.deadline for host in nodes.hosts.values())
+        nodes.now = max(nodes.now, due) + 1.5 * CONFIG.tick_ms / 1000
         nodes.settle()
 
 

@@ -1,5 +1,6 @@
 """A replica whose log is damaged: silent, with term and vote, until a snapshot makes up for what is lost."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from multiraft.raft.entry import EntryId
 from multiraft.raft.messages import MsgType
 from multiraft.raft.state import ConfState, Snapshot
 
-from .harness import Host, Nodes, put, sent
+from .harness import CONFIG, Host, Nodes, put, sent
 
 GROUP = 5
 PAYLOAD = b"value that is there to be damaged"
@@ -112,6 +113,18 @@ def test_a_damaged_log_is_replaced_by_a_snapshot_and_the_others_go_on(nodes: Nod
     nodes.pass_time(1)
     assert not is_silent(again)
     assert again.machine(GROUP).get(b"11") == PAYLOAD + b"11"
+
+
+def test_a_leader_whose_checkpoint_is_older_than_what_was_lost_makes_a_new_one():
+    """Its state lives in memory, and nobody writes anything any more."""
+    nodes = Nodes(config=replace(CONFIG, state_machine="memory"))
+    nodes.create(GROUP)
+    nodes.settle()
+    write(nodes, 5)
+    host = silent(nodes)
+    nodes.pass_time(4)
+    assert not is_silent(host)
+    assert host.replica(GROUP).applied.index == nodes.leader(GROUP).replica(GROUP).applied.index
 
 
 def test_a_silent_replica_neither_votes_nor_campaigns_nor_acknowledges(nodes: Nodes):

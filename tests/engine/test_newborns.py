@@ -1,11 +1,15 @@
 """The first election of a group just born: by rows where all goes well, else by whole replicas."""
 
+from dataclasses import replace
+
 import pytest
 
+from multiraft.engine.config import EngineConfig
 from multiraft.engine.newborns import Newborn, Stage
 from multiraft.engine.outbox import Outbox
 from multiraft.engine.replica import Replica
 from multiraft.engine.runs import Runs
+from multiraft.engine.wire import BEAT, REST
 from multiraft.native.frames import HEADER_SIZE
 from multiraft.raft.messages import Message, MsgType
 
@@ -25,9 +29,9 @@ def objects(nodes: Nodes) -> set[int]:
     return {node for node, host in nodes.hosts.items() if GROUP in host.node.replicas.running.loaded}
 
 
-def born() -> Nodes:
+def born(config: EngineConfig = CONFIG) -> Nodes:
     """Births are durable everywhere, and nothing has been said."""
-    nodes = Nodes()
+    nodes = Nodes(config=config)
     nodes.create(GROUP)
     for host in nodes.hosts.values():
         host.turn()
@@ -147,7 +151,8 @@ def test_a_vote_that_is_refused_by_the_disk_is_given_once_all_the_same():
     nodes[2].write()
     nodes[2].turn()
     assert nodes[2].log.group(GROUP).hard_state.vote == 11
-    assert [(row.message.to, row.message.reject) for row in sent(nodes, 2)][:1] == [(11, False)]
+    answers = [row.message for row in sent(nodes, 2) if row.group == GROUP]
+    assert [(message.to, message.reject) for message in answers][:1] == [(11, False)]
 
 
 @pytest.mark.parametrize("odd", ["refusal", "heartbeat", "entries", "another place"])
@@ -239,6 +244,23 @@ def test_a_crash_at_any_step_finds_a_group_that_works(turns: int):
     leader.propose(GROUP, put(b"a", b"1"))
     nodes.settle()
     assert {host.machine(GROUP).get(b"a") for host in nodes.hosts.values()} == {b"1"}
+
+
+def test_a_beat_speaks_of_a_group_behind_the_word_that_it_rests():
+    """Before it, the follower would say that nothing rests there, and the leader would wake the group."""
+    nodes = born(replace(CONFIG, beat_ms=CONFIG.tick_ms))
+    while newborn(nodes, 1) is not None:
+        nodes[1].write()
+        nodes.deliver()
+        for node in (2, 3):
+            nodes[node].turn()
+            nodes[node].write()
+            nodes[node].turn()
+        nodes.deliver()
+        nodes.now += CONFIG.tick_ms / 1000
+        nodes[1].turn()
+    told = [row.kind for row in sent(nodes, 1)]
+    assert told.index(REST) < told.index(BEAT)
 
 
 def test_callers_are_told_who_will_lead():

@@ -85,6 +85,22 @@ def test_a_lost_state_comes_from_a_peer(machine: str, node: int):
     assert_all_equal(nodes)
 
 
+def test_a_leader_with_an_older_checkpoint_makes_a_new_one():
+    """The log was cut behind a newer one, which is lost, and nobody writes anything any more."""
+    nodes = filled(replace(CUT, log_keep_entries=1000, state_machine="memory"), 20)
+    host, leader = nodes[3], nodes.leader(GROUP)
+    replica = host.replica(GROUP)
+    host.node._flusher.ask_checkpoint(replica)
+    nodes.pass_time(1)
+    host.node._truncations._add(replica, replica.keeping.compaction(replica.passed, {}, nodes.now))
+    nodes.pass_time(1)
+    assert leader.state.durable_applied(GROUP) < host.log.group(GROUP).first_index() - 1
+    host = restart(nodes, 3, {})
+    assert is_missing(host)
+    nodes.pass_time(4)
+    assert_all_equal(nodes)
+
+
 def test_without_its_state_a_replica_votes_and_replicates():
     """No snapshot comes through, and one of the other two is away: what it holds and says must count."""
     nodes = filled()

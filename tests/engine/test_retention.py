@@ -162,7 +162,7 @@ def test_a_long_log_that_rests_in_the_oldest_batches_is_cut_when_the_store_is_cr
     host = nodes[1]
     assert (kept(host), kept(host, 6)) == (6, 6)
     host.log._collector._policy = CollectionPolicy(factor=0.0, slack=0, batches=0)
-    nodes.pass_time(2)
+    nodes.pass_time(4)
     assert (kept(host), kept(host, 6)) == (0, 6)
     write(nodes, 1)
     reborn = host.crash()

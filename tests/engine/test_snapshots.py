@@ -1,13 +1,14 @@
 """A follower that fell behind, and how far the log may be cut."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from multiraft.engine.errors import InvalidArgument
+from multiraft.engine.errors import Corruption, InvalidArgument
 from multiraft.raft.messages import MsgType
 
-from .harness import CONFIG, Nodes, put, sent
+from .harness import CONFIG, Host, Nodes, put, sent
 from .settled import GROUP, types
 
 SHORT_LOG = replace(CONFIG, log_keep_entries=10)
@@ -78,9 +79,8 @@ def test_state_that_another_kind_of_machine_wrote_is_refused_and_kept(was: str, 
     assert reborn.machine(GROUP).digest() == digest
 
 
-def snapshot_in_state_store() -> Nodes:
-    """Node 3 has all of the snapshot under a prefix of nobody; the flush that adopts it is on the way."""
-    nodes = lagging()
+def send_snapshot(nodes: Nodes, until: Callable[[Host], bool]) -> None:
+    """Let node 3 come back, and stop right behind the turn of it that brings `until` about."""
     nodes.cut.clear()
     for _ in range(40):
         nodes.now += 0.1
@@ -91,11 +91,18 @@ def snapshot_in_state_store() -> Nodes:
             nodes[node].read_state()
         nodes[3].turn()
         nodes[3].write()
-        if nodes[3].unflushed and nodes[3].replica(GROUP).installing:
-            return nodes
+        if until(nodes[3]):
+            return
         nodes[3].flush()
         nodes.deliver()
     raise AssertionError("no snapshot came")
+
+
+def snapshot_in_state_store() -> Nodes:
+    """Node 3 has all of the snapshot under a prefix of nobody; the flush that adopts it is on the way."""
+    nodes = lagging()
+    send_snapshot(nodes, lambda host: bool(host.unflushed and host.replica(GROUP).installing))
+    return nodes
 
 
 def test_a_snapshot_is_acknowledged_only_after_state_and_log_are_durable():
@@ -140,6 +147,30 @@ def test_a_crash_between_state_and_log_finishes_the_installation():
     assert reborn.replica(GROUP).raw.raft.term == term
     assert reborn.replica(GROUP).applied.index == point
     nodes.pass_time(2)
+    assert reborn.machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
+
+
+@pytest.mark.parametrize("machine", ["lmdb", "memory"])
+def test_a_snapshot_whose_data_rot_before_they_are_in_place_is_asked_for_again(machine: str):
+    """By then the core has taken it: the log goes on from there, and only the state is missing."""
+    nodes = lagging(replace(SHORT_LOG, state_machine=machine))
+    host, restored = nodes[3], nodes[3].machine(GROUP)
+    meets = "reload" if machine == "lmdb" else "restore"
+
+    def damaged(_: bytes) -> None:
+        delattr(restored, meets)
+        raise Corruption("its checksum does not match", GROUP)
+
+    setattr(restored, meets, damaged)
+    send_snapshot(nodes, lambda host: host.replica(GROUP).rebuilding is not None)
+    point = host.log.group(GROUP).first_index() - 1
+    assert point > 20
+    reborn = host.crash()
+    assert reborn.replica(GROUP).rebuilding is not None
+    assert reborn.log.group(GROUP).first_index() == point + 1
+    assert reborn.state.durable_applied(GROUP) < point
+    nodes.pass_time(4)
+    assert reborn.replica(GROUP).rebuilding is None
     assert reborn.machine(GROUP).digest() == nodes[1].machine(GROUP).digest()
 
 

@@ -73,6 +73,13 @@ PLANTS = [
         "if (table->due.items[at] <= tick)",
         "if (table->due.items[at + 1] <= tick)",
     ),
+    Plant(
+        "vote",
+        "nursery",
+        "mr_newborn.c",
+        "mr_array_reserve(&nursery->write_hard, 24 * count)",
+        "mr_array_reserve(&nursery->write_hard, 16 * count)",
+    ),
     Plant("list", "digest", "mr_digest.c", "listed == count ||", "listed > count ||"),
     Plant("type", "run", "mr_entries.c", "(uint8_t)(word >> 24)", "(uint8_t)(word >> 25)"),
 ]

@@ -75,6 +75,32 @@ def calls_on_a_digest() -> list[bytes]:
     return [rising, falling, stray, rising + falling + stray]
 
 
+def first_elections() -> list[bytes]:
+    """A leader's whole way and a follower's; a member that is silent; any bytes."""
+    born, frame, any_bytes, stage, durable, time, remove = range(7)
+    vote, vote_resp, append, append_resp, rest = range(5)
+    settle = bytes([stage, durable])
+
+    def heard(node: int, *rows: tuple[int, ...]) -> bytes:
+        return bytes([frame, node - 2, len(rows) - 1, *(number for row in rows for number in row)])
+
+    def said(from_: int, to: int, kind: int, odd: int = 0) -> list[tuple[int, ...]]:
+        return [(group - 1, from_, to, kind, 2, odd) for group in (1, 2, 3)]
+
+    leads = bytes([born, 0, 3, 0]) + settle + heard(2, *said(2, 1, vote_resp)) + settle
+    leads += heard(2, *said(2, 1, append_resp))
+    follows = bytes([born, 0, 3, 2]) + heard(4, *said(21, 22, vote)) + settle
+    follows += heard(4, *said(21, 22, append)) + settle
+    return [
+        leads + heard(3, *said(3, 1, append_resp)),
+        leads + bytes([time, 2, remove, 0, born, 0, 9, 1]) + settle * 2,
+        follows + heard(4, *said(21, 22, rest)),
+        follows + heard(2, *said(23, 22, vote), *said(21, 22, rest, 63)),
+        bytes([born, 0, 3, 2]) + heard(4, *said(21, 22, append)) + settle,
+        leads + bytes([any_bytes, 120]) + payload(message(1, [], b""), message(2, ENTRIES, b"x"))[:120],
+    ]
+
+
 def columns_of_runs() -> list[bytes]:
     """Columns that add up, and some that do not."""
     rows = bytes([1, 0, 5, 1, 3, 7, 1, 2]) * 4

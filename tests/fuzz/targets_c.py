@@ -32,6 +32,7 @@ C_TARGETS = {
         CTarget("log_index", "calls on the index of a log, staging and recovery", 400, samples.log_calls),
         CTarget("groups", "calls on the group table", 96, samples.calls_on_groups),
         CTarget("digest", "calls on a digest of resting groups", 160, samples.calls_on_a_digest),
+        CTarget("nursery", "births, frames and batches of newborn groups", 320, samples.first_elections),
         CTarget("seal_messages", "numbers of messages, sealed", 300, samples.numbers_of_messages),
     )
 }

@@ -28,6 +28,24 @@ def test_a_row_is_never_due_until_it_is_said_when():
     assert table.due(5) == table.due(6) == [7]
 
 
+def test_a_pass_over_the_rows_finds_out_when_somebody_is_due_next():
+    table = GroupTable()
+    first, second = table.add(7), table.add(8)
+    table.due_at(first, 5)
+    table.due_at(second, 9)
+    table.due_at(first, 11)
+    assert table.soonest <= 5, "a bound, without a pass"
+    assert table.due(6) == []
+    assert table.soonest == 9
+    table.due_at(first, 8)
+    assert table.soonest == 8
+    table.remove(8)
+    assert table.due(8) == [7]
+    table.due_at(first, NEVER)
+    assert table.due(9) == []
+    assert table.soonest == NEVER
+
+
 def test_what_is_due_comes_by_place_however_many_there_are():
     table = GroupTable()
     groups = list(range(10_000, 0, -1))
@@ -153,10 +171,23 @@ class TableMachine(RuleBasedStateMachine):
     @rule(tick=TICKS)
     def due(self, tick: int):
         due = sorted((place, group) for group, (place, at) in self.rows.items() if at <= tick)
+        assert self.table.soonest <= min((at for _, at in self.rows.values()), default=NEVER)
         assert self.table.due(tick) == [group for _, group in due]
         assert len(self.table) == len(self.rows)
         assert sorted(self.table.list_dormant()) == sorted(self.dormant)
         assert self.table.dormant == len(self.dormant)
+
+    @rule()
+    def sum_dormant(self):
+        rows = list(self.dormant.values())
+        ready = [row for row in rows if row.index > 1]
+        assert self.table.sum_dormant() == (
+            sum(row.leads for row in rows),
+            len(ready),
+            sum(row.leads for row in ready),
+            sum(row.index - 1 for row in ready) % 2**64,
+            max((row.term for row in rows), default=0),
+        )
 
 
 TestTable = TableMachine.TestCase

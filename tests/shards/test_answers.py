@@ -179,6 +179,7 @@ def test_a_client_of_a_hostile_node_gets_typed_errors():
             client.digests(),
             client.get(b"k"),
             client.create_ranges(2),
+            client.delete_ranges((b"", None)),
             anext(client.scan()),
         ]
         for operation in operations:

@@ -40,11 +40,21 @@ class DirectoryModel(RuleBasedStateMachine):
         self.model: list[RangeDescriptor] = []
         self.random = random.Random(0)
         self.covered: set[bytes] = set()
+        self.next_group = 2
 
     @rule(wanted=st.lists(intervals, max_size=5))
     def add_anything(self, wanted: list[KeyRange]) -> None:
-        groups = range(2 + len(self.model), 2 + len(self.model) + len(wanted))
+        groups = range(self.next_group, self.next_group + len(wanted))
         self.add([describe(group, one) for group, one in zip(groups, wanted, strict=True)])
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def remove_some(self, data: st.DataObject) -> None:
+        """Beside one that is not there."""
+        groups = data.draw(st.sets(st.sampled_from([one.group for one in self.model])))
+        self.directory.remove([*groups, 10**6])
+        self.model = [one for one in self.model if one.group not in groups]
+        self.covered = {key for key in KEYS if any(one.bounds.covers(key) for one in self.model)}
 
     @rule(data=st.data())
     def add_into_gaps(self, data: st.DataObject) -> None:
@@ -55,7 +65,7 @@ class DirectoryModel(RuleBasedStateMachine):
             if data.draw(st.booleans()):
                 cuts = sorted(data.draw(st.sets(st.sampled_from(inner), max_size=3))) if inner else []
                 wanted += ranges_from_splits(cuts, gap)[: data.draw(st.integers(1, 4))]
-        groups = list(range(2 + len(self.model), 2 + len(self.model) + len(wanted)))
+        groups = list(range(self.next_group, self.next_group + len(wanted)))
         self.random.shuffle(groups)
         self.add([describe(group, one) for group, one in zip(groups, wanted, strict=True)])
 
@@ -79,6 +89,7 @@ class DirectoryModel(RuleBasedStateMachine):
         else:
             self.directory.add(wanted)
             self.model = sorted(everything, key=lambda one: one.start)
+            self.next_group += len(wanted)
 
     @invariant()
     def lookups_agree(self) -> None:
@@ -96,7 +107,7 @@ class DirectoryModel(RuleBasedStateMachine):
         assert self.directory.ranges == len(self.model)
         for one in self.model:
             assert self.directory.by_group(one.group) == one
-        for group in (0, 1, 2 + len(self.model), 2**64 - 1):
+        for group in (0, 1, self.next_group, 2**64 - 1):
             assert self.directory.by_group(group) is None
         by_group = sorted(self.model, key=lambda one: one.group)
         assert list(self.directory.on_node(3)) == by_group

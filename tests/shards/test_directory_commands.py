@@ -11,9 +11,12 @@ from multiraft.shards.directory_commands import (
     MAX_BODY,
     MAX_RANGES,
     Create,
+    Delete,
+    Doomed,
     Register,
     create_body,
     decode,
+    delete_body,
     register_body,
 )
 from multiraft.shards.keyrange import KeyRange
@@ -30,6 +33,11 @@ def test_a_registration_survives_encoding():
 def test_a_creation_survives_encoding_and_comes_out_in_order():
     body = create_body([(b"m", None), KeyRange(b"", b"c")], 2, [3, 1])
     assert decode(body) == Create(2, (3, 1), (KeyRange(b"", b"c"), KeyRange(b"m", None)))
+
+
+def test_a_deletion_survives_encoding():
+    doomed = (Doomed(2**64 - 1, 3), Doomed(2, 2**64 - 1))
+    assert decode(delete_body(doomed)) == Delete(doomed)
 
 
 def test_the_largest_command_fits():
@@ -68,9 +76,15 @@ REFUSED = {
     "a map": ({2: 1}, InvalidArgument),
     "a list of nothing": ([], InvalidArgument),
     "a number": (2, InvalidArgument),
-    "an unknown operation": ([3, 1, [1], [RANGE]], InvalidArgument),
+    "an unknown operation": ([4, 1, [1], [RANGE]], InvalidArgument),
     "an extension": ([2, 1, [1], msgpack.ExtType(1, b"")], InvalidArgument),
     "an array that is too long": ([2, 1, [1] * 2001, [RANGE]], InvalidArgument),
+    "nothing to delete": ([3, []], InvalidRanges),
+    "1,001 ranges to delete": ([3, [[2, 1]] * 1001], InvalidRanges),
+    "the system group to be deleted": ([3, [[1, 0]]], InvalidArgument),
+    "a negative epoch": ([3, [[2, -1]]], InvalidArgument),
+    "a group without its epoch": ([3, [[2]]], InvalidArgument),
+    "a group that is text": ([3, [["2", 1]]], InvalidArgument),
     "a short store uuid": ([1, 1, b"s", "h:1", UUID], InvalidArgument),
     "a short cluster uuid": ([1, 1, UUID, "h:1", b""], InvalidArgument),
     "no address": ([1, 1, UUID, "", UUID], InvalidArgument),

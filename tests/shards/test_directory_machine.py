@@ -14,10 +14,11 @@ from multiraft.engine.errors import (
     KeyTooLarge,
 )
 from multiraft.engine.logstore.port import Birth
+from multiraft.engine.removals import Removal
 from multiraft.engine.statemachine.commands import envelope
 from multiraft.raft.state import ConfState
 from multiraft.shards.directory import NodeRecord
-from multiraft.shards.directory_commands import create_body, register_body
+from multiraft.shards.directory_commands import Doomed, create_body, delete_body, register_body
 from multiraft.shards.planning import chunks, even_cuts, ranges_from_splits
 from tests.shards.watched import CLUSTER, NODES, Watched, pack
 
@@ -162,6 +163,56 @@ def test_a_registered_node_may_hold_replicas():
     )
     assert isinstance(refused, InvalidArgument)
     assert created == (1, 0)
+
+
+# -- deleting ------------------------------------------------------------------------------------
+
+
+def test_ranges_are_deleted_with_their_replicas():
+    one = Watched(node=2)
+    one.create((b"a", b"b"), (b"b", b"c"), (b"c", b"d"))
+    one.told.clear()
+    assert one.do(delete_body([Doomed(3, 1)])) == [(1, 0)]
+    assert one.told == [[Removal(3, one.births[3].replica_id)], "change"]
+    assert one.machine.directory.by_group(3) is None
+    assert one.machine.directory.lookup(b"b") is None
+    assert Watched(store=one.store).machine.directory.lookup(b"b") is None
+    assert one.create((b"b", b"bb"), (b"bb", b"c")) == (2, 0)
+    assert [found.group for found in one.machine.directory.overlapping(b"", None)] == [2, 5, 6, 4]
+
+
+def test_deleting_again_is_safe():
+    """What is gone stays gone, also where its keys have another range by now."""
+    one = Watched()
+    one.create((b"a", b"b"))
+    assert one.do(delete_body([Doomed(2, 1)]), delete_body([Doomed(2, 1)])) == [(1, 0), (0, 1)]
+    one.create((b"a", b"b"))
+    one.told.clear()
+    assert one.do(delete_body([Doomed(2, 1), Doomed(2, 1), Doomed(99, 1)])) == [(0, 3)]
+    assert one.told == ["change"]
+    assert one.machine.directory.lookup(b"a") is not None
+
+
+def test_a_range_of_another_epoch_is_not_deleted():
+    one = Watched()
+    one.create((b"a", b"b"), (b"b", b"c"))
+    [refusal] = one.do(delete_body([Doomed(2, 1), Doomed(3, 2)]))
+    assert type(refusal) is InvalidRanges
+    assert one.machine.directory.ranges == 2
+
+
+def test_only_replicas_on_this_node_are_removed_here():
+    one = Watched(node=3)
+    one.create((b"a", b"b"), replicas=2, nodes=[1, 2])
+    one.told.clear()
+    assert one.do(delete_body([Doomed(2, 1)])) == [(1, 0)]
+    assert one.told == ["change"]
+
+
+def test_creating_and_deleting_at_once_is_told_in_that_order():
+    one = Watched()
+    one.do(create_body([(b"a", b"b")], 3, NODES), delete_body([Doomed(2, 1)]))
+    assert one.told == [[2], [Removal(2, one.births[2].replica_id)], "change"]
 
 
 def test_the_version_counts_commands_and_dates_births():

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from multiraft.engine.errors import Corruption, Error
+from multiraft.engine.removals import Removal
 from multiraft.engine.statemachine.applied import Applied
 from multiraft.engine.statemachine.lmdb_store import LmdbStateStore
 from multiraft.raft.state import ConfState
 from multiraft.shards import directory_store
 from multiraft.shards.descriptor import RangeDescriptor
 from multiraft.shards.directory import Directory
-from multiraft.shards.directory_commands import create_body, register_body
+from multiraft.shards.directory_commands import Doomed, create_body, delete_body, register_body
 from multiraft.shards.directory_store import META_KEY, meta_pair, range_pair, read_directory
 from multiraft.shards.keyrange import KeyRange
 from multiraft.shards.planning import ranges_from_splits
@@ -164,8 +165,20 @@ def test_a_snapshot_brings_only_the_births_that_are_new_here():
     source.create((b"b", b"c"), (b"c", b"d"))
     source.create((b"d", b"e"), replicas=2, nodes=[2, 3])
     install(target, source.store.scan(b"", None))
-    assert target.told == [[3, 4], "change"]
+    assert target.told == [[3, 4], "reload", "change"]
     assert target.births == source.births
+
+
+def test_a_snapshot_takes_away_what_it_does_not_have():
+    source, target = Watched(), Watched()
+    for one in (source, target):
+        one.create((b"a", b"b"), (b"b", b"c"), (b"c", b"d"))
+        one.create((b"d", b"e"), replicas=2, nodes=[2, 3])
+    target.told.clear()
+    source.do(delete_body([Doomed(2, 1), Doomed(4, 1), Doomed(5, 1)]))
+    install(target, source.store.scan(b"", None))
+    removed = [Removal(group, target.births[group].replica_id) for group in (2, 4)]
+    assert target.told == [removed, "reload", "change"]
 
 
 def test_a_snapshot_of_nothing_is_one_too():

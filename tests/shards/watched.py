@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgpack
 
 from multiraft.engine.logstore.port import Birth
+from multiraft.engine.removals import Removal
 from multiraft.engine.statemachine.commands import envelope
 from multiraft.engine.statemachine.memory_group import MemoryGroup
 from multiraft.engine.statemachine.store import OrderedStore
@@ -21,10 +22,16 @@ class Watched:
 
     def __init__(self, node: int = 1, store: OrderedStore | None = None) -> None:
         self.store = MemoryGroup() if store is None else store
-        self.told: list[list[int] | str] = []
+        self.told: list[list[int] | list[Removal] | str] = []
         self.births: dict[int, Birth] = {}
         self.machine = DirectoryMachine(
-            self.store, node, NODES, on_births=self.take_births, on_change=lambda: self.told.append("change")
+            self.store,
+            node,
+            NODES,
+            on_births=self.take_births,
+            on_removals=self.told.append,
+            on_reload=lambda: self.told.append("reload"),
+            on_change=lambda: self.told.append("change"),
         )
 
     def take_births(self, births: list[Birth]) -> None:

@@ -6,13 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from enum import EnumType
 from functools import partial
 
 from .plan import Plan, draw
 from .plants import PLANTS, WAITING, listing
+from .processes import run_in_processes
 from .run import Result, command, simulate, varied
 from .shrink import Shrunk, shrink, spans, unspans
 from .trace import KEPT
@@ -133,14 +133,10 @@ def hunt_all(options: argparse.Namespace) -> int:
 
 def results(options: argparse.Namespace) -> Iterator[Result]:
     """The results in the order of the seeds."""
-    if options.jobs == 1:
-        yield from map(partial(run_seed, options), options.range)
-        return
-    with ProcessPoolExecutor(options.jobs) as pool:
-        try:
-            yield from pool.map(partial(run_seed, options), options.range, chunksize=4)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    run = partial(run_seed, options)
+    return (
+        map(run, options.range) if options.jobs == 1 else run_in_processes(run, options.range, options.jobs)
+    )
 
 
 def explain_some(options: argparse.Namespace, failed: list[Result]) -> None:

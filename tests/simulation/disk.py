@@ -16,6 +16,7 @@ from multiraft.engine.logstore.collection import CollectionPolicy
 from multiraft.engine.logstore.store import LogStore, StagedBatch
 from multiraft.engine.logstore.valuesize import Patience, ValueSizes
 from multiraft.engine.statemachine.overlay import OverlayStore
+from tests.engine.logstore.columns import writes_of
 
 from .cached import CachedEnvironment, CachedMedium
 from .checkers.base import Checker
@@ -241,8 +242,9 @@ class WatchedLog(LogStore):
         self._moments += self.mount.disk.world.now % (2 * SPELL_S) < SPELL_S
         return self._moments
 
-    def _stage(self, writes, *, collects):
-        batch = super()._stage(writes, collects=collects)
+    def _stage(self, writes, columns, *, collects):
+        batch = super()._stage(writes, columns, collects=collects)
+        writes = [*writes, *[write for one in columns for write in writes_of(one)]]
         self.mount.disk.world.check(self.mount.watch.staged, self.mount.node_id, batch.seq, writes)
         return batch
 

@@ -21,7 +21,7 @@ def make_fragile(node: Node, sick: set[int]) -> None:
         return _fragile(make(birth, metadata), birth.group, sick)
 
     node.replicas.stores.machines = make_one
-    for replica in node.replicas.running.values():
+    for replica in node.replicas.running.loaded.values():
         _fragile(replica.machine, replica.group, sick)
 
 

@@ -33,7 +33,7 @@ class NetworkFaults:
         """A live node: mostly one that leads a group, for what happens to it has the most to upset."""
         live = self.cluster.nodes
         leaders = [
-            node for node, one in live.items() if any(rep.leads for rep in one.replicas.running.values())
+            node for node, one in live.items() if any(rep.leads for rep in one.replicas.running.glances())
         ]
         choices = leaders if leaders and fault.luck[1] < 0.5 else list(live)
         return pick(choices, fault.luck[0]) if choices else None

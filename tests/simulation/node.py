@@ -204,11 +204,30 @@ class Process:
         node._rest._active = node._ticks._active = active
         turn, world, watch, go_on = node.turn, self.world, self.watch, node.replicas._go_on
 
+        unseen = dict.fromkeys(node.replicas.running.waiting, True)
+
         def watched_go_on(birth: Birth, *how: Any) -> Replica | None:
             active.touched[birth.group] = None
-            return go_on(birth, *how)
+            replica = go_on(birth, *how)
+            unstarted = unseen.pop(birth.group, False)  # it has rested since
+            # What opens its first term is applied as it is taken up, and told of as any entry is.
+            if replica is not None and node.state.durable_applied(birth.group) < replica.applied.index:
+                unstarted = False
+            if replica is not None and unstarted:
+                world.check(watch.begun, self.node_id, replica)
+            return replica
 
         node.replicas._go_on = watched_go_on  # type: ignore[method-assign] # it is watched
+        start = node.replicas.running._start
+
+        def watched_start(group: int) -> Replica | None:
+            active.touched[group] = None
+            replica = start(group)
+            if replica is not None and unseen.pop(group, False):
+                world.check(watch.begun, self.node_id, replica)
+            return replica
+
+        node.replicas.running._start = watched_start  # it is watched
         if self.hushed:
             node._rest._to_wake = Forgetful()
 
@@ -254,8 +273,10 @@ class Process:
             if row.kind not in UNWATCHED:
                 sent(node_id, frame.node, row.group, row.message)
 
-    def _look_after_turn(self, node: Node, touched: Collection[int]) -> None:
+    def _look_after_turn(self, node: Node, groups: Collection[int]) -> None:
         host, watch, node_id = self.assembly.host, self.watch, self.node_id
+        get = node.replicas.running.get
+        touched = {group: get(group) for group in groups}
         self.tally.turned(node, touched)
         watch.turned(node_id, node, touched)
         watch.queued(node_id, host.queued_bytes, host.waiting, node.config.request_bytes)

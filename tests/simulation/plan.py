@@ -67,6 +67,9 @@ STATE_LOSS_SHARE: Final = 0.12
 
 HUSHED_SHARE: Final = 0.15
 
+DELETING_SHARE: Final = 0.3
+"""How many of the seeds delete ranges."""
+
 OPERATIONS: Final[dict[Kind, float]] = {
     Kind.PUT: 45,
     Kind.GET: 20,
@@ -154,6 +157,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
     seconds = source.uniform(4, 9)
     clients = source.randint(6, 8)
     kinds = _draw_kinds(source)
+    poisons = _draw_poisons(seed, seconds)
     lossless = not {"flip", "wipe", "copy"} & set(kinds)
     return Plan(
         seed=seed,
@@ -180,9 +184,9 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
         lasting=_draw_lasting(source),
         kinds=kinds,
         faults=_draw_faults(source, kinds, seconds)
-        + _draw_poisons(seed, seconds)
+        + poisons
         + (_draw_state_losses(seed, seconds) if nodes > 1 else ()),  # of a node alone nobody has the state
-        steps=_draw_steps(source, clients, seconds, groups),
+        steps=_with_deletions(seed, _draw_steps(source, clients, seconds, groups), poisoned=bool(poisons)),
     )
 
 
@@ -253,7 +257,7 @@ def _draw_state_losses(seed: int, seconds: float) -> tuple[Fault, ...]:
 
 
 def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int) -> tuple[Step, ...]:
-    count = source.randint(215, 415)
+    count = source.randint(225, 435)
     kinds, weights = list(OPERATIONS), list(OPERATIONS.values())
     bursts = [source.uniform(0, seconds) for _ in range(source.choice((count, count // 4, count // 8)))]
     times = sorted(source.choice(bursts) + source.uniform(0, 0.002) for _ in range(count))
@@ -268,6 +272,20 @@ def _draw_steps(source: random.Random, clients: int, seconds: float, groups: int
             tuple(source.random() for _ in range(4)),
         )
         for number, at in enumerate(times)
+    )
+
+
+def _with_deletions(seed: int, steps: tuple[Step, ...], *, poisoned: bool) -> tuple[Step, ...]:
+    """Drawn apart: some of the creations delete instead. A group that cannot apply cannot retire either."""
+    source = random.Random(f"deletion {seed}")
+    if poisoned or source.random() >= DELETING_SHARE:
+        return steps
+    share = source.choice((0.3, 0.7))
+    return tuple(
+        replace(step, kind=Kind.DELETE_RANGES)
+        if step.kind is Kind.CREATE_RANGES and source.random() < share
+        else step
+        for step in steps
     )
 
 

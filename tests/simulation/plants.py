@@ -7,11 +7,13 @@ after the run. What the table says of each of them: ``docs/planted-bugs.md``.
 
 from typing import Final
 
-from . import plants_node, plants_raft, plants_rules
+from . import plants_node, plants_raft, plants_rest, plants_rules
 from .plants_edits import Plant
 
 PLANTS: Final[dict[str, Plant]] = {
-    plant.name: plant for plant in (*plants_raft.PLANTS, *plants_node.PLANTS, *plants_rules.PLANTS)
+    plant.name: plant
+    for part in (plants_raft, plants_node, plants_rest, plants_rules)
+    for plant in part.PLANTS
 }
 """By name."""
 

@@ -6,8 +6,10 @@ from multiraft.engine.births import Births
 from multiraft.engine.keeping import LogKeeping
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
+from multiraft.engine.staging import Staging
+from multiraft.engine.statemachine import kv_snapshot
 from multiraft.engine.transport.roster import Roster
-from multiraft.shards import directory_machine
+from multiraft.shards import deletion, directory_machine
 from multiraft.shards.service import Service
 
 from .plants_edits import Edit, Plant
@@ -33,7 +35,7 @@ PLANTS: Final = [
                 Replica,
                 "writes_of",
                 "if not (ready.must_sync or ready.entries",
-                "if not ((ready.must_sync and self._log.last_index() > 1) or ready.entries",
+                "if not ((ready.must_sync and self.raw.raft.log.last_index() > 1) or ready.entries",
             ),
         ),
     ),
@@ -131,7 +133,29 @@ PLANTS: Final = [
     Plant(
         "rule-directory-before-births",
         "the directory is flushed before the births that it ordered",
-        (Edit(Node, "_flush_state", "if not self._births.unsettled:", "if True:"),),
+        (Edit(Staging, "unsettled", "self._births.unsettled or ", ""),),
+    ),
+    Plant(
+        "rule-directory-before-tombstones",
+        "the directory is flushed before the tombstones that it ordered",
+        (Edit(Staging, "unsettled", " or self._removals.unsettled", ""),),
+    ),
+    Plant(
+        "rule-retire-before-deletion",
+        "the directory forgets ranges that still serve",
+        (Edit(deletion, "delete_chunk", "await _retire(router, chunk, deadline)", "pass"),),
+    ),
+    Plant(
+        "rule-retired-for-good",
+        "a retired range serves again after a restart",
+        (
+            Edit(
+                kv_snapshot,
+                "encode_metadata",
+                " | bounds.retired * _RETIRED",
+                "",
+            ),
+        ),
     ),
     Plant(
         "rule-log-cut-before-state",
@@ -153,7 +177,7 @@ PLANTS: Final = [
                 Node,
                 "_begin_install",
                 "self._flusher.await_install(replica)",
-                "self._flusher.await_install(replica)\n    self._finish_install(turn, replica)",
+                "self._flusher.await_install(replica)\n        self._finish_install(turn, replica)",
             ),
         ),
     ),

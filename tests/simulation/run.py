@@ -226,6 +226,8 @@ class Simulation:
         leaders, followed, applied = [], {}, {}
         for member in group_members(nodes, group):
             node = nodes.get(member)
+            if node is not None and group in node.replicas.running.waiting:
+                return [f"group {group} has not started on node {member}"]
             replica = None if node is None else node.replicas.running.get(group)
             if replica is None:
                 if member not in excused:
@@ -251,13 +253,14 @@ class Simulation:
         """The cluster works: what is asked for now succeeds."""
         nodes = self.cluster.expected
         step = max(1, self.plan.groups // PROBED)
+        self._finish_deletions()
         self._create(range(self.plan.groups))
         for at, number in enumerate(range(0, self.plan.groups, step)):
             low, _ = range_of(number, self.plan.groups)
             key, node = (low or b"0") + b"/0", nodes[at % len(nodes)]
             if node in self.cluster.excused:
                 node = next(one for one in nodes if one not in self.cluster.excused)
-            group = self.cluster.engines[node].directory.lookup(key).group
+            group = self._group_of(key, node)
             if quarantined(self.cluster, group):
                 self._ask_quarantined(key, group, node)
                 continue
@@ -266,10 +269,30 @@ class Simulation:
             if read.result != written.arguments[0]:
                 raise Violation("liveness", f"{read!r} after {written!r}")
 
+    def _finish_deletions(self) -> None:
+        """Whoever does not know what became of a deletion calls again; ranges may have retired."""
+        whole = next(node for node in self.cluster.engines if node not in self.cluster.excused)
+        for one in list(self.workload.operations):
+            if one.kind is Kind.DELETE_RANGES and one.outcome is not Outcome.OK:
+                self._ask(Kind.DELETE_RANGES, one.keys, one.arguments, whole, SETTLE_S)
+
+    def _group_of(self, key: bytes, node: int) -> int:
+        """What a node's directory says, which may be behind that of the node that ordered the ranges."""
+        directory = self.cluster.engines[node].directory
+        self._until(
+            lambda: directory.lookup(key) is not None, SETTLE_S, f"node {node} knows no range of {key!r}"
+        )
+        found = directory.lookup(key)
+        assert found is not None
+        return found.group
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What nodes log about the faults of a run interests nobody; garbage is collected when it is over."""
+    """What nodes log about the faults of a run interests nobody; garbage is collected when it is over.
+
+    Not in a process that collects none: it will soon end.
+    """
     logger = logging.getLogger("multiraft")
     before = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -280,7 +303,9 @@ def quiet() -> Iterator[None]:
         with graveyard(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             yield
-            while gc.collect():  # what a finalizer still held goes with the next pass, and never once frozen
+            while (
+                collecting and gc.collect()
+            ):  # what a finalizer still held goes with the next pass, and never once frozen
                 pass
     finally:
         gc.unfreeze()

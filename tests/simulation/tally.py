@@ -1,8 +1,8 @@
 """What a run amounts to, in numbers."""
 
-from collections.abc import Collection
-
 from multiraft.engine.node import Node
+
+from .checkers.base import Touched
 
 
 class Tally:
@@ -33,12 +33,11 @@ class Tally:
         """Groups that ever did anything, the system group among them."""
         return len(self._applied)
 
-    def turned(self, node: Node, groups: Collection[int]) -> None:
-        """A node took a turn, in which these groups may have changed."""
+    def turned(self, node: Node, touched: Touched) -> None:
+        """A node took a turn, in which these replicas may have changed."""
         self.turns += 1
-        running, applied = node.replicas.running, self._applied
-        for group in groups:
-            replica = running.get(group)
+        applied = self._applied
+        for group, replica in touched.items():
             if replica is None:
                 continue
             if replica.leads:

@@ -7,7 +7,7 @@ from multiraft.engine.pending import BYTES_PER_TURN
 from multiraft.engine.statemachine.commands import MAX_COMMAND
 from tests.simulation.checkers.base import Violation
 from tests.simulation.checkers.bounds import GRACE_S, SAMPLE_S, Bounds
-from tests.simulation.traces import GROUP, NODES, Trace
+from tests.simulation.traces import NODES, Trace
 
 SMALL = EngineConfig(batches_in_flight=2, parked_bytes=1000, uncommitted_bytes=10 << 20)
 
@@ -92,7 +92,7 @@ def test_what_was_gone_in_between_begins_anew(trace: Trace):
     for now in (5.0, 5.0 + SAMPLE_S / 2, 20.0):
         trace.suite.passed(now)
         node.kept = {"reads": 0}
-        trace.suite.turned(1, node, [GROUP])
+        trace.turn(1)
     node.kept = {"reads": 3}
     trace.suite.passed(20.0 + GRACE_S - 1)
     trace.finish()

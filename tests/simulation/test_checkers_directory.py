@@ -55,7 +55,15 @@ class Directories(Trace):
 
 
 def machine(node: int) -> DirectoryMachine:
-    return DirectoryMachine(MemoryGroup(), node, NODES, on_births=lambda births: None, on_change=lambda: None)
+    return DirectoryMachine(
+        MemoryGroup(),
+        node,
+        NODES,
+        on_births=lambda births: None,
+        on_removals=lambda removals: None,
+        on_reload=lambda: None,
+        on_change=lambda: None,
+    )
 
 
 def system(index: int, body: bytes, epoch: int = 0) -> Entry:
@@ -234,7 +242,7 @@ def test_a_replica_that_is_missing_in_the_end(trace: Directories):
     trace.agree(create(2, (b"a", b"b")))
     for node in (1, 2):
         trace.bear(node, trace.born(node, 2))
-    with broken(r"node 3: \[2\] are not there, \[\] are and were not ordered"):
+    with broken(r"node 3: \[2\] are not there, \[\] are and should not be"):
         trace.end()
     trace.excused.add(3)
     trace.end()
@@ -242,7 +250,7 @@ def test_a_replica_that_is_missing_in_the_end(trace: Directories):
 
 def test_a_replica_that_should_not_be_there_in_the_end(trace: Directories):
     trace.nodes[1].replicas.running[5] = object()
-    with broken(r"node 1: \[\] are not there, \[5\] are and were not ordered"):
+    with broken(r"node 1: \[\] are not there, \[5\] are and should not be"):
         trace.end()
 
 

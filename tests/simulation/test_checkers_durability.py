@@ -130,9 +130,9 @@ def test_a_word_as_a_replica_that_this_node_has_not(trace: WithStores):
 
 
 def test_a_replica_that_runs_unborn(trace: WithStores):
-    replica = trace.nodes[1].replicas.running[77] = FakeReplica(1, 77)
+    trace.nodes[1].replicas.running[77] = FakeReplica(1, 77)
     with broken("77 runs, and its birth is not durable"):
-        trace.suite.turned(1, trace.nodes[1], [replica.group])
+        trace.suite.turned(1, trace.nodes[1], trace.nodes[1].replicas.running)
 
 
 def test_a_leader_that_counts_what_is_not_durable(trace: WithStores):

@@ -113,7 +113,22 @@ def test_what_goes_back_between_two_turns(trace: Trace, place: str):
     else:
         replica.applied = replica.applied._replace(index=2)
     with broken("goes back from"):
-        trace.checker.turned(1, trace.nodes[1], [GROUP])
+        trace.checker.turned(1, trace.nodes[1], trace.touched(1))
+
+
+def test_a_state_lost_at_rest_begins_anew_with_what_is_durable(trace: Trace):
+    """It may fall back as at a restart: its applied index, but no further than to its durable commit."""
+    trace.write(1, put(2), put(3), term=4, commit=2)
+    trace.set_applied(1, 3, 1)
+    trace.suite.state_lost(1)
+    replica = trace.replicas[1]
+    replica.applied = replica.applied._replace(index=2)
+    replica.log.committed = 2
+    trace.turn(1)
+    replica.applied = replica.applied._replace(index=1)
+    replica.log.committed = 1
+    with broken("commit fell from 2 to 1"):
+        trace.turn(1)
 
 
 def test_a_configuration_in_use_that_is_not_the_applied_one(trace: Trace):

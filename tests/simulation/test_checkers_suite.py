@@ -51,12 +51,28 @@ def test_every_hook_reaches_those_who_listen_and_nobody_else():
     suite.state_lost(3)
     suite.poisoned(3, GROUP)
     suite.queued(1, 0, 0, 1)
+    suite.begun(1, trace.replicas[1])
     trace.finish()
     assert first.heard == second.heard
     assert set(first.heard) == set(HOOKS)
     assert first.heard.count("applied") == first.heard.count("installed") == 1
     assert first.heard.index("applied") < first.heard.index("installed")
     assert set(DERIVED) < set(HOOKS)
+
+
+def test_a_log_that_goes_on_from_a_snapshot_without_its_state_has_installed_it():
+    """The data were damaged: what follows is applied from there on, and nothing was applied before."""
+    listener = Listener()
+    trace = Trace(lambda shared: [listener])
+    replica = trace.replicas[2]
+    replica.rebuilding = object()
+    replica.log.unstable.snapshot = Snapshot(4, 1, CONF)
+    trace.set_applied(2, 4, 1)
+    assert "installed" in listener.heard
+    assert "applied" not in listener.heard
+    replica.log.unstable.snapshot = None
+    with pytest.raises(Violation, match="applied went from 4 to 6, and 0 entries"):
+        trace.set_applied(2, 6, 1)
 
 
 def test_every_run_has_checkers_of_its_own():

@@ -18,18 +18,23 @@ from tests.simulation.run import simulate
 
 CATCHING = 5
 """Seeds within which each of the plants that are caught quickly must be."""
+MISTAKES = ("AttributeError", "NameError", "TypeError")
+"""What a plant fails with that is no bug but nonsense."""
 QUICK = (
     "bug-3",
     "bug-4",
     "bug-10",
-    "bug-17",
     "bug-18",
     "bug-21",
     "rule-applied-beyond-local-log",
     "rule-births-not-durable-first",
     "rule-directory-before-births",
+    "rule-directory-before-tombstones",
     "rule-log-cut-before-state",
+    "rule-newborn-promise-durable",
     "rule-response-before-durable",
+    "rule-retire-before-deletion",
+    "rule-vote-outlives-the-object",
     "rule-vote-request-before-durable",
 )
 ASKED_FOR = (1, 3, 4, 8, 9, 10, 15, 16, 17, 18, 20, 21, 22, 24)
@@ -39,8 +44,9 @@ ALL_BUGS = 26
 @pytest.mark.parametrize("name", QUICK)
 def test_a_planted_bug_is_caught(name: str):
     with PLANTS[name].apply():
-        caught = any(simulate(draw(seed)).violation for seed in range(CATCHING))
-    assert caught, f"{name}: {PLANTS[name].what}, and {CATCHING} seeds do not mind"
+        found = next(filter(None, (simulate(draw(seed)).violation for seed in range(CATCHING))), None)
+    assert found, f"{name}: {PLANTS[name].what}, and {CATCHING} seeds do not mind"
+    assert found.kind not in MISTAKES, f"{name} does not fit any more: {found.where}"
 
 
 @pytest.mark.parametrize("name", PLANTS)

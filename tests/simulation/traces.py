@@ -19,7 +19,7 @@ from multiraft.engine.statemachine.memory_group import MemoryGroup
 from multiraft.raft.entry import Entry, EntryId
 from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.state import ConfState, HardState, Role
-from tests.simulation.checkers.base import Checker
+from tests.simulation.checkers.base import Checker, Touched
 from tests.simulation.checkers.chosen import Chosen
 from tests.simulation.checkers.disk import Disks
 from tests.simulation.checkers.models import Models
@@ -52,6 +52,7 @@ class FakeLog:
     entries: list[Entry] = field(default_factory=list)
     point: tuple[int, int] = (1, 1)
     committed: int = 1
+    unstable: Any = field(default_factory=lambda: SimpleNamespace(snapshot=None))
 
     def first_index(self) -> int:
         return self.point[0] + 1
@@ -100,12 +101,20 @@ class FakeReplica:
         return self.raft.role is Role.LEADER
 
 
+class Running(dict[int, Any]):
+    """Its replicas, all of them objects."""
+
+    @property
+    def loaded(self) -> Running:
+        return self
+
+
 class FakeNode:
     """A node with such a replica."""
 
     def __init__(self, node_id: int, replica: FakeReplica) -> None:
         self.node_id = node_id
-        self.replicas = SimpleNamespace(running={replica.group: replica}, lost={})
+        self.replicas = SimpleNamespace(running=Running({replica.group: replica}), lost={})
         self.config = EngineConfig()
         self.durable = {replica.group: 1}
         self.state = SimpleNamespace(durable_applied=lambda group: self.durable[group], flushing=None)
@@ -167,7 +176,11 @@ class Trace:
     # -- turns -----------------------------------------------------------------------------------
 
     def turn(self, node: int) -> None:
-        self.suite.turned(node, self.nodes[node], [self.group])
+        self.suite.turned(node, self.nodes[node], self.touched(node))
+
+    def touched(self, node: int) -> Touched:
+        """What a turn may have changed."""
+        return {self.group: self.nodes[node].replicas.running.get(self.group)}
 
     def lead(self, node: int, term: int) -> None:
         """The node leads from now on."""

@@ -1,6 +1,7 @@
 """Clients: they ask as users do, wait as long as they like, and write down what they were told."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from multiraft.engine.errors import Error, OutcomeUnknown
@@ -16,6 +17,8 @@ from .plan import Plan, Step, pick
 
 THINK = 1e-6
 """Seconds between an answer and the next question of a client."""
+RECREATED = 0.8
+"""Share of the deletions whose keys the same client covers again at once."""
 PAUSE = 0.05
 """How long a client waits that finds no node to ask."""
 
@@ -109,6 +112,8 @@ class Workload:
         if process is None and caller.loop is None:
             return False
         operation = self._operation(caller, step)
+        if step.kind is Kind.DELETE_RANGES and step.luck[2] < RECREATED:
+            caller.steps.insert(1, replace(step, kind=Kind.CREATE_RANGES))
         self.run(caller, process, database, operation, step.timeout, step.luck[3])
         return True
 
@@ -146,6 +151,8 @@ class Workload:
             self._told(caller, operation, Outcome.UNKNOWN, error)
         except Error as error:
             outcome = Outcome.REFUSED if operation.writes else Outcome.FAILED
+            if operation.kind is Kind.DELETE_RANGES:
+                outcome = Outcome.UNKNOWN  # some of the ranges may have retired
             self._told(caller, operation, outcome, error)
         except asyncio.CancelledError as error:
             outcome = Outcome.UNKNOWN if operation.writes else Outcome.FAILED
@@ -202,7 +209,7 @@ class Workload:
         if self.cluster.hot is not None and step.luck[3] < 0.7:
             number = self.cluster.hot[1]
         low, high = range_of(number, plan.groups)
-        keys = [(low or b"0") + b"/%d" % one for one in range(plan.keys)]
+        keys = self.keys_of(number)
         key = pick(keys, step.luck[1])
         value = b"v%d" % step.number
         operation = Operation(0, caller.number, kind, (key,))
@@ -227,7 +234,15 @@ class Workload:
                 numbers = range(number, min(plan.groups, number + count))
                 operation.keys = ()
                 operation.arguments = tuple(range_of(one, plan.groups) for one in numbers)
+            case Kind.DELETE_RANGES:
+                numbers = range(number, min(plan.groups, number + 1 + int(step.luck[1] * 2)))
+                operation.keys = tuple(key for one in numbers for key in self.keys_of(one))
+                operation.arguments = (low, range_of(numbers[-1], plan.groups)[1])
         return operation
+
+    def keys_of(self, number: int) -> list[bytes]:
+        """The keys of a range that are used."""
+        return [(cut_key(number) or b"0") + b"/%d" % one for one in range(self.plan.keys)]
 
     def _learn(self, operation: Operation) -> None:
         """What a client now believes the values to be; mostly right, as with users."""
@@ -238,8 +253,8 @@ class Workload:
                 self._seen.update(zip(operation.keys, operation.arguments, strict=True))
             case Kind.GET:
                 self._seen[operation.keys[0]] = operation.result
-            case Kind.DELETE:
-                self._seen[operation.keys[0]] = None
+            case Kind.DELETE | Kind.DELETE_RANGES:
+                self._seen.update(dict.fromkeys(operation.keys))
             case Kind.CAS if operation.result:
                 self._seen[operation.keys[0]] = operation.arguments[1]
 
@@ -287,6 +302,8 @@ async def perform_many(database: Database, operation: Operation, patience: float
             splits = [start for start, _ in arguments[1:]]
             created = await database.create_ranges(splits=splits, between=between, timeout=patience)
             return created.created, created.existing
+        case Kind.DELETE_RANGES:
+            return (await database.delete_ranges(arguments, timeout=patience)).deleted
         case _:
             raise AssertionError(operation.kind)
     return None

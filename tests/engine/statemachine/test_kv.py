@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multiraft.engine.errors import Corruption, RangeMoved
+from multiraft.engine.errors import Corruption, RangeDeleted, RangeMoved
 from multiraft.engine.statemachine.commands import (
     MalformedCommand,
     encode_batch,
     encode_cas,
     encode_delete,
     encode_put,
+    encode_retire,
     envelope,
 )
 from multiraft.engine.statemachine.kv import KVMachine
@@ -139,8 +140,39 @@ def test_reads_are_clipped_to_the_bounds(store: OrderedStore):
     assert keys(start=b"c", stop=b"b") == []
 
 
+def test_a_retired_machine_serves_nothing_for_good(store: OrderedStore):
+    """Whatever is asked of it, by whatever epoch, also after a restart and where its state is taken to."""
+    machine = KVMachine(store, b"a", b"z", 3)
+    assert apply(machine, encode_put(b"k", b"1"), encode_retire()) == [None, None]
+    again = KVMachine.from_metadata(store, machine.metadata())
+    other = KVMachine(MemoryStateStore().memory_group(5))
+    other.restore(machine.snapshot())
+    for one in (machine, again, other):
+        for epoch in (0, 3, 4):
+            results = apply(
+                one, encode_put(b"k", b"2"), encode_cas(b"k", b"1", None), encode_retire(), epoch=epoch
+            )
+            assert [type(result) for result in results] == [RangeDeleted] * 3
+        assert isinstance(one.moved(3, b"k"), RangeDeleted)
+        assert one.get(b"k") == b"1"
+    one.reload(machine.metadata())
+    assert one.retired
+
+
+def test_a_retirement_routed_by_another_epoch_retires_nothing(store: OrderedStore):
+    machine = KVMachine(store, b"a", b"z", 3)
+    (refusal,) = apply(machine, encode_retire(), epoch=2)
+    assert type(refusal) is RangeMoved
+    assert not machine.retired
+
+
 def test_a_machine_is_opened_again_from_its_metadata(store: OrderedStore):
-    for bounds in ((b"", None, 1), (b"", b"", 2), (b"a", b"b", 2**64 - 1), (b"\xff" * 480, None, 7)):
+    for bounds in (
+        (b"", None, 1, False),
+        (b"", b"", 2, True),
+        (b"a", b"b", 2**64 - 1, False),
+        (b"\xff" * 480, None, 7, True),
+    ):
         machine = KVMachine(store, *bounds)
         again = KVMachine.from_metadata(store, machine.metadata())
         assert again.bounds == machine.bounds == bounds

@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[bytes, type[Error]]] = {
     "a newer version": (sealed(HEADER.pack(b"MRKV", 2, len(METADATA)) + METADATA), VersionMismatch),
     "metadata beyond the end": (sealed(HEADER.pack(b"MRKV", 1, 10_000) + METADATA), Corruption),
     "metadata with unknown flags": (
-        sealed(HEADER.pack(b"MRKV", 1, 13) + struct.pack("<QBHH", 1, 2, 0, 0)),
+        sealed(HEADER.pack(b"MRKV", 1, 13) + struct.pack("<QBHH", 1, 4, 0, 0)),
         Corruption,
     ),
     "metadata with an end that is not there": (

@@ -100,8 +100,14 @@ static void look(const struct model *model, const struct mr_groups *table, uint6
     REQUIRE(listed == model->put_away);
 }
 
+static void soonest(const struct model *model, const struct mr_groups *table) {
+    for (uint64_t group = 1; group <= GROUPS; group++) {
+        REQUIRE(!model->here[group] || mr_groups_soonest(table) <= model->due[group]);
+    }
+}
+
 /* Handed out in pieces or at once: every group that is due, once, by place. */
-static void due(const struct model *model, const struct mr_groups *table, uint64_t tick, uint64_t room) {
+static void due(const struct model *model, struct mr_groups *table, uint64_t tick, uint64_t room) {
     uint64_t *groups = fuzz_block(sizeof(*groups) * room);
     uint32_t place = 0;
     uint32_t next = 0;
@@ -122,6 +128,24 @@ static void due(const struct model *model, const struct mr_groups *table, uint64
         uint64_t group = group_at(model, next);
         REQUIRE(group == 0 || model->due[group] > tick);
     }
+    soonest(model, table);
+}
+
+static void sum(const struct model *model, const struct mr_groups *table) {
+    struct mr_dormant_totals expected = {0};
+    struct mr_dormant_totals found;
+    for (uint64_t group = 1; group <= GROUPS; group++) {
+        const struct mr_dormant *one = &model->dormant[group];
+        if (one->term != 0) {
+            expected.leading += one->leads;
+            expected.ready += one->index > 1;
+            expected.led_ready += one->index > 1 && one->leads;
+            expected.entries += one->index - (one->index > 0);
+            expected.max_term = one->term > expected.max_term ? one->term : expected.max_term;
+        }
+    }
+    mr_groups_sum_dormant(table, &found);
+    REQUIRE(memcmp(&found, &expected, sizeof(found)) == 0);
 }
 
 static void operate(struct model *model, struct mr_groups *table, struct fuzz_input *input) {
@@ -151,6 +175,7 @@ static void operate(struct model *model, struct mr_groups *table, struct fuzz_in
     }
     REQUIRE(mr_groups_count(table) == model->count);
     REQUIRE(mr_groups_dormant(table) == model->put_away);
+    sum(model, table);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

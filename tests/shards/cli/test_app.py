@@ -8,7 +8,7 @@ import pytest
 from multiraft import __version__
 
 COMMANDS = [[], ["demo"], ["serve"], ["status"], ["put"], ["get"], ["delete"], ["scan"], ["ranges"]]
-COMMANDS += [["ranges", "create"], ["inspect"], ["verify"], ["backup"], ["restore"]]
+COMMANDS += [["ranges", "create"], ["ranges", "delete"], ["inspect"], ["verify"], ["backup"], ["restore"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -66,6 +66,7 @@ def test_without_arguments_it_shows_its_commands(cli):
         (["scan", "--limit", "-1", "--node", "n:1"], "--limit"),
         (["ranges", "create", "--node", "n:1"], "give either --count or --splits"),
         (["ranges", "create", "--count", "0", "--node", "n:1"], "--count"),
+        (["ranges", "delete", "--node", "n:1"], "--between"),
         (["demo", "--nodes", "2"], "--nodes"),
     ],
 )

@@ -9,7 +9,7 @@ change together or not at all. Stale reads show a value that there was.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from multiraft.engine.statemachine.kv import KVMachine
 from multiraft.raft.entry import Entry
 
 from .base import Checker, Cluster, Kind, Operation, Outcome
-from .models import Models, RangeModel, body_of, is_command
+from .models import REFUSED, Models, RangeModel, body_of, is_command
 
 Pair = tuple[bytes, bytes]
 Write = tuple[Operation, bytes | None]
@@ -50,6 +50,10 @@ class Acknowledged(Checker):
         """By group an index that some caller knows to be committed."""
         self._known_before: dict[int, dict[int, int]] = {}
         """The same as of each operation under way, by its id."""
+        self._gone: set[int] = set()
+        """Groups of which some caller knows that they are deleted."""
+        self._gone_before: dict[int, frozenset[int]] = {}
+        """The same as of each operation under way, by its id."""
         self._left: dict[bytes, list[Write]] = {}
         """By key every write, with what it leaves behind."""
         self._keys: list[bytes] = []
@@ -64,6 +68,7 @@ class Acknowledged(Checker):
             self._left.setdefault(key, []).append((op, value))
         if op.kind is Kind.SCAN or op.kind is Kind.DELETE:
             self._known_before[op.id] = dict(self._known)
+            self._gone_before[op.id] = frozenset(self._gone)
 
     def applied(self, node_id: int, replica: Replica, entries: Sequence[Entry]) -> None:
         group = replica.group
@@ -72,8 +77,9 @@ class Acknowledged(Checker):
                 continue
             body = entry.data[HEADER_BYTES:]
             op = self._writes.get(body)
-            if op is None:
-                continue
+            model = self._models.by_group.get(group)
+            if op is None or (model is not None and model.results.get(entry.index) == REFUSED):
+                continue  # it stands behind the retirement of its range
             place = self._seen.setdefault(body, (group, entry.index))
             if place != (group, entry.index):
                 raise self.violation(f"{op} is carried out at {place} and at {group, entry.index}")
@@ -84,10 +90,13 @@ class Acknowledged(Checker):
         body = body_of(op)
         if op.outcome is Outcome.REFUSED and body in self._seen:
             raise self.violation(f"{op} was carried out at {self._seen[body]}")
+        gone = self._gone_before.pop(op.id, frozenset())
         if op.outcome is not Outcome.OK:
             self._known_before.pop(op.id, None)
+        elif op.kind is Kind.DELETE_RANGES:
+            self._note_gone(op)
         elif op.kind is Kind.SCAN:
-            self._check_scan(op)
+            self._check_scan(op, gone)
         elif op.kind is Kind.STALE_GET:
             self._check_stale(op)
         elif op.kind is Kind.DELETE:
@@ -101,6 +110,11 @@ class Acknowledged(Checker):
             raise self.violation(f"{op} is acknowledged, and no replica has carried it out")
         group, index = place
         self._known[group] = max(self._known.get(group, 1), index)
+
+    def _note_gone(self, op: Operation) -> None:
+        """What was deleted is read by nobody who asks from now on."""
+        for key in op.keys:
+            self._gone |= {one.birth.group for one in self._models.holding(key) if one.retired_at < inf}
 
     def _check_delete(self, op: Operation) -> None:
         """Deletes of a key look alike: one of those carried out since it was asked for has its result."""
@@ -122,34 +136,47 @@ class Acknowledged(Checker):
         if value is not None and not any(spans):
             raise self.violation(f"{op}: that value never was")
 
-    def _check_scan(self, op: Operation) -> None:
+    def _check_scan(self, op: Operation, gone: Collection[int]) -> None:
         known = self._known_before.pop(op.id, {})
         if [*op.result] != sorted(op.result, reverse=op.arguments[2]):
             raise self.violation(f"{op}: the pairs are not in order")
         if op.arguments[3] is not None and len(op.result) > op.arguments[3]:
             raise self.violation(f"{op}: there are more pairs than the limit")
-        for page in self._pages(op):
-            after = known.get(page.model.birth.group, 1)
-            if not _stood_at_once(page, after):
+        for pages in self._pages(op).values():
+            page = pages[0]
+            stood = any(
+                _stood_at_once(page, known.get(page.model.birth.group, 1))
+                for page in pages
+                if page.model.birth.group not in gone
+            )
+            uncovered = not page.pairs and any(one.model.retired_at < inf for one in pages)
+            if not (stood or uncovered):
+                groups = [one.model.birth.group for one in pages]
+                since = [known.get(group, 1) for group in groups]
                 raise self.violation(
-                    f"{op}: group {page.model.birth.group} never held {page.pairs} in "
-                    f"[{page.start!r}, {page.stop!r}) at one index from {after} on"
+                    f"{op}: group {', '.join(map(str, groups))} never held {page.pairs} in "
+                    f"[{page.start!r}, {page.stop!r}) at one index from {', '.join(map(str, since))} on"
                 )
 
-    def _pages(self, op: Operation) -> Iterator[Page]:
-        """The scan by ranges; a limit that was reached hides what lies behind the last pair."""
+    def _pages(self, op: Operation) -> dict[tuple[bytes, bytes | None], list[Page]]:
+        """The scan by ranges, each with the groups that have served it.
+
+        A limit that was reached hides what lies behind the last pair.
+        """
         start, stop, reverse, limit = op.arguments
         pairs: Sequence[Pair] = op.result
         if limit is not None and len(pairs) == limit:
             last = pairs[-1][0] if pairs else None
             start, stop = (last, stop) if reverse else (start, None if last is None else last + b"\0")
             if last is None:
-                return
+                return {}
+        pages: dict[tuple[bytes, bytes | None], list[Page]] = {}
         for model in self._models.by_group.values():
             low, high = _meet(start or b"", stop, model)
             if high is None or low < high:
                 inside = {key: value for key, value in pairs if key >= low and (high is None or key < high)}
-                yield Page(model, low, high, inside)
+                pages.setdefault((low, high), []).append(Page(model, low, high, inside))
+        return pages
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -221,8 +248,8 @@ def _writes_of(op: Operation) -> list[tuple[bytes, bytes | None]]:
     match op.kind:
         case Kind.PUT | Kind.CAS:
             return [(op.keys[0], op.arguments[-1])]
-        case Kind.DELETE:
-            return [(op.keys[0], None)]
+        case Kind.DELETE | Kind.DELETE_RANGES:
+            return [(key, None) for key in op.keys]
         case Kind.BATCH:
             return list(zip(op.keys, op.arguments, strict=True))
         case _:

@@ -17,6 +17,9 @@ from multiraft.engine.replica import Replica
 from multiraft.raft.entry import Entry
 from multiraft.raft.messages import Message
 
+Touched = Mapping[int, Replica | None]
+"""By group the replicas that a turn may have changed."""
+
 
 class Violation(AssertionError):
     """A promise that was broken: which checker says so, and what it saw."""
@@ -38,6 +41,7 @@ class Kind(StrEnum):
     SCAN = "scan"
     STALE_GET = "stale_get"
     CREATE_RANGES = "create_ranges"
+    DELETE_RANGES = "delete_ranges"
 
 
 class Outcome(StrEnum):
@@ -69,6 +73,8 @@ class Operation:
     batch            the keys, in order    a value or None for each key     None
     scan             ()                    (start, stop, reverse, limit)    tuple of (key, value)
     create_ranges    ()                    (start, end) of each range       (created, existing)
+    delete_ranges    all keys that are     (start, end) of the interval     how many were deleted
+                     used in it
     ===============  ====================  ===============================  ===============================
 
     ``stop``, ``end`` and ``limit`` may be None: no bound.
@@ -139,6 +145,9 @@ class Checker:
     def started(self, node_id: int, node: Node) -> None:
         """`Node.start` has returned; no turn was taken yet."""
 
+    def begun(self, node_id: int, replica: Replica) -> None:
+        """A replica that had not been started with its node has been now."""
+
     def stopped(self, node_id: int) -> None:
         """The process is gone, crashed or closed: what was staged and not committed will never commit."""
 
@@ -173,8 +182,8 @@ class Checker:
     def sent(self, node_id: int, to: int, group: int, message: Message) -> None:
         """A Raft message leaves for node `to`; commit notices and "unknown group" are none."""
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        """A turn is over; nothing has changed in replicas of other groups than these."""
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
+        """A turn is over; nothing has changed in other replicas than these. None: the group does not run."""
 
     def applied(self, node_id: int, replica: Replica, entries: Sequence[Entry]) -> None:
         """The replica has applied these entries, in order. Derived from ``turned``, and called before it."""

@@ -6,15 +6,13 @@ left to do, against nothing at all. What goes by itself after a time may stay fo
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from multiraft.engine.config import EngineConfig
 from multiraft.engine.node import Node
 from multiraft.engine.pending import BYTES_PER_TURN
 from multiraft.engine.replica import Replica
 from multiraft.engine.statemachine.commands import MAX_COMMAND
 
-from .base import Checker, Cluster
+from .base import Checker, Cluster, Touched
 
 GRACE_S = 10.0
 """What has not been 0 for so long, with nothing to do, has been forgotten."""
@@ -37,15 +35,14 @@ class Bounds(Checker):
     def passed(self, now: float) -> None:
         self._now = now
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
         config = node.config
         # The bound holds back what Raft hands out; births and truncations have one batch of their own.
         if node.batches_in_flight > config.batches_in_flight:
             raise self.violation(f"node {node_id} has {node.batches_in_flight} batches in flight")
         if node.parking.bytes > config.parked_bytes:
             raise self.violation(f"node {node_id} has parked {node.parking.bytes} bytes")
-        for group in groups:
-            replica = node.replicas.running.get(group)
+        for replica in touched.values():
             if replica is not None:
                 self._check_replica(node_id, replica, config)
         if self._healed is not None and self._now >= self._sampled.get(node_id, 0.0) + SAMPLE_S:
@@ -67,7 +64,7 @@ class Bounds(Checker):
     def _sample(self, node_id: int, node: Node) -> dict[str, int]:
         self._sampled[node_id] = self._now
         backlog = node.backlog()
-        for replica in node.replicas.running.values():
+        for replica in node.replicas.running.loaded.values():
             if replica.quarantine is not None:  # it applies nothing, so what its leader once counted stays
                 backlog["uncommitted bytes"] -= replica.raw.raft.uncommitted_size
         for name, amount in backlog.items():

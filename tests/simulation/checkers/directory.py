@@ -1,4 +1,4 @@
-"""The directory (`design.md` §9): what is covered stays covered, nothing overlaps, and all nodes agree.
+"""The directory (`design.md` §9): what is covered stays so until it is deleted, nothing overlaps, all agree.
 
 A model applies what the system group has chosen, so that every node's directory can be compared at its own
 version. A range that the directory ordered is born on every node that it names, in the end, and nothing is
@@ -19,7 +19,7 @@ from multiraft.engine.statemachine.commands import open_envelope
 from multiraft.raft.entry import Entry
 from multiraft.shards.descriptor import RangeDescriptor
 from multiraft.shards.directory import Directory as RealDirectory
-from multiraft.shards.directory_commands import Create, Register, decode
+from multiraft.shards.directory_commands import Create, Delete, Register, decode
 from multiraft.shards.directory_machine import DirectoryMachine
 
 from .base import Checker, Cluster, Kind, Operation, Outcome
@@ -46,6 +46,9 @@ class DirectoryModel:
         self.ranges: list[RangeDescriptor] = []
         """In the order of their groups, which is that of their creation."""
         self.by_group: dict[int, RangeDescriptor] = {}
+        """Those that were deleted, too."""
+        self.deleted_at: dict[int, int] = {}
+        """By group the version at which its range was deleted."""
         self.counts = [0]
         """How many ranges there are at each version."""
         self.applied_at = [FIRST - 1]
@@ -67,11 +70,31 @@ class DirectoryModel:
             created = []
         self.ranges += created
         self.by_group |= {one.group: one for one in created}
-        self.counts.append(len(self.ranges))
+        self.counts.append(len(self.ranges) - len(self.deleted_at))
         self.applied_at.append(entry.index)
         return created
 
-    def _execute(self, command: Register | Create) -> list[RangeDescriptor]:
+    def alive_at(self, version: int) -> list[RangeDescriptor]:
+        """The ranges of a version, by group."""
+        deleted = self.deleted_at
+        return [
+            one
+            for one in self.ranges
+            if one.created <= version and (one.group not in deleted or deleted[one.group] > version)
+        ]
+
+    def _delete(self, command: Delete) -> None:
+        known = [self.by_group[group] for group, _ in command.ranges if group in self.by_group]
+        alive = {one.group: one for one in known if one.group not in self.deleted_at}
+        if all(alive[group].epoch == epoch for group, epoch in command.ranges if group in alive):
+            for group, one in alive.items():
+                self.deleted_at[group] = self.version
+                self._starts.remove((one.start, group))
+
+    def _execute(self, command: Register | Create | Delete) -> list[RangeDescriptor]:
+        if isinstance(command, Delete):
+            self._delete(command)
+            return []
         if isinstance(command, Register):
             if self.stores.setdefault(command.node, command.store_uuid) == command.store_uuid:
                 self.cluster_uuid = self.cluster_uuid or command.cluster_uuid
@@ -130,6 +153,8 @@ class Directory(Checker):
         self._check_index(node_id, replica, machine.directory)
         created = [one for one in reversed(self.model.ranges) if one.created > machine.version - len(entries)]
         for one in created:
+            if self.model.deleted_at.get(one.group, machine.version + 1) <= machine.version:
+                continue
             if one.created <= machine.version and machine.directory.by_group(one.group) != one:
                 raise self.violation(
                     f"node {node_id}, version {machine.version}: {machine.directory.by_group(one.group)} "
@@ -160,7 +185,7 @@ class Directory(Checker):
         for before, one in pairwise(found):
             if before.end is None or before.end > one.start:
                 raise self.violation(f"node {node_id}: {before} and {one} overlap")
-        expected = self.model.ranges[: self.model.counts[directory.version]]
+        expected = self.model.alive_at(directory.version)
         if sorted(found) != expected:
             differing = sorted(set(found) ^ set(expected))
             raise self.violation(
@@ -226,13 +251,11 @@ class Directory(Checker):
             self._check_present(node_id, node.replicas.running)
 
     def _check_present(self, node_id: int, running: Collection[int]) -> None:
+        alive = self.model.alive_at(self.model.version)
+        groups = {SYSTEM_GROUP, *(one.group for one in alive)}
         missing = [
-            one.group
-            for one in self.model.ranges
-            if one.replica_on(node_id) is not None and one.group not in running
+            one.group for one in alive if one.replica_on(node_id) is not None and one.group not in running
         ]
-        strange = [group for group in running if group != SYSTEM_GROUP and group not in self.model.by_group]
+        strange = [group for group in running if group not in groups]
         if missing or strange:
-            raise self.violation(
-                f"node {node_id}: {missing} are not there, {strange} are and were not ordered"
-            )
+            raise self.violation(f"node {node_id}: {missing} are not there, {strange} are and should not be")

@@ -8,7 +8,7 @@ here is applied; and a store opened again shows what was committed to it, no mor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from multiraft.engine.logstore.port import GroupWrite
 from multiraft.engine.node import Node
@@ -20,7 +20,7 @@ from multiraft.raft.raft import Raft
 from multiraft.raft.state import Role
 from multiraft.shards.directory_machine import DirectoryMachine
 
-from .base import Checker
+from .base import Checker, Touched
 from .disk import Disk, Disks, ShadowLog
 
 PROMISES = frozenset({MsgType.VOTE, MsgType.VOTE_RESP, MsgType.PRE_VOTE_RESP, MsgType.APP_RESP})
@@ -162,14 +162,12 @@ class Durability(Checker):
 
     # -- what counts and what is applied ---------------------------------------------------------
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
         disk = self._disks.of(node_id)
         if self._staged[node_id] > 1:
             raise self.violation(f"node {node_id} staged {self._staged[node_id]} batches in one turn")
         self._staged[node_id] = 0
-        running = node.replicas.running
-        for group in groups:
-            replica = running.get(group)
+        for group, replica in touched.items():
             if replica is None:
                 continue
             log = disk.logs.get(group)
@@ -178,8 +176,8 @@ class Durability(Checker):
             raft = replica.raw.raft
             if raft.role is Role.LEADER or raft.role is Role.CANDIDATE:
                 self._check_own(node_id, raft, log)
-        if SYSTEM_GROUP in running and not disk.excused:
-            self._check_births(node_id, node, running[SYSTEM_GROUP], disk)
+        if not disk.excused:
+            self._check_births(node_id, node, disk)
 
     def _check_own(self, node_id: int, raft: Raft, log: ShadowLog) -> None:
         """A leader counts of its own log, and a candidate of its own vote, only what is durable."""
@@ -194,13 +192,16 @@ class Durability(Checker):
             if own.match > log.last or (known and not log.holds(own.match, known)):
                 raise self.violation(f"{where}: it counts its entry {own.match}, durable is {log.last}")
 
-    def _check_births(self, node_id: int, node: Node, system: Replica, disk: Disk) -> None:
+    def _check_births(self, node_id: int, node: Node, disk: Disk) -> None:
         """The directory's state is flushed only behind the births that it ordered.
 
         A flush is looked at in the turn that froze it, while the machine is as it was frozen.
         """
         flushing = node.state.flushing
         if flushing is None or flushing is self._flushes.get(node_id):
+            return
+        system = node.replicas.running.get(SYSTEM_GROUP)
+        if system is None:
             return
         self._flushes[node_id] = flushing
         machine = system.machine

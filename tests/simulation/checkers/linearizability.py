@@ -1,7 +1,8 @@
 """Is there an order? Whether the operations on each key could have happened one at a time.
 
 Linearizability is local, so each key is a register of its own: put, get, delete, compare-and-swap, and a
-batch as a write of each of its keys (that a batch is atomic is somebody else's concern). An operation takes
+batch as a write of each of its keys (that a batch is atomic is somebody else's concern), the deletion of a
+range as a removal of each of its keys: between that and the next range nobody is answered. An operation takes
 effect at one moment between its invocation and its return; one of unknown outcome at any moment after its
 invocation, or never.
 
@@ -23,7 +24,7 @@ MAX_CLIENTS: Final = 8
 MAX_OPERATIONS: Final = 1000
 """By key."""
 NAME: Final = "linearizability"
-CHECKED: Final = frozenset({Kind.PUT, Kind.GET, Kind.DELETE, Kind.CAS, Kind.BATCH})
+CHECKED: Final = frozenset({Kind.PUT, Kind.GET, Kind.DELETE, Kind.CAS, Kind.BATCH, Kind.DELETE_RANGES})
 
 
 def check(operations: Iterable[Operation]) -> Violation | None:
@@ -51,6 +52,8 @@ def calls_of(op: Operation) -> list[tuple[bytes, Call]]:
     if op.kind is Kind.GET and not known:
         return []
     returned = op.returned if known and op.returned is not None else inf
+    if op.kind is Kind.DELETE_RANGES:
+        return [(key, Call(Kind.PUT, (None,), op.invoked, returned, None, op)) for key in op.keys]
     if op.kind is Kind.BATCH:
         values = dict(zip(op.keys, op.arguments, strict=True))
         writes = [(key, (value,)) for key, value in values.items()]

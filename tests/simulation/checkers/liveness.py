@@ -6,13 +6,13 @@ unless too many of its members are excused or gone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from math import inf
 
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 
-from .base import Checker, Cluster, Operation, Outcome
+from .base import Checker, Cluster, Operation, Outcome, Touched
 
 ELECTION_TIMEOUTS = 3
 """So many of the longest election timeouts (2T: they are drawn from [T, 2T)) may pass without a leader."""
@@ -108,10 +108,9 @@ class Liveness(Checker):
 
     # -- leaders ---------------------------------------------------------------------------------
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
         if self._from < inf:
-            for group in groups:
-                replica = node.replicas.running.get(group)
+            for replica in touched.values():
                 if replica is not None and replica.leads:
                     self._look(replica)
 

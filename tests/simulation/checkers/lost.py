@@ -6,13 +6,13 @@ neither leads nor goes on with its log, whatever it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 from multiraft.raft.entry import Entry
 
-from .base import Checker
+from .base import Checker, Touched
 from .disk import Disks
 
 
@@ -29,10 +29,9 @@ class Lost(Checker):
         for group, log in self._disks.of(node_id).logs.items():
             gone[group] = max(gone.get(group, 0), log.birth.replica_id)
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
         if node_id in self._lost:
-            for group in groups:
-                replica = node.replicas.running.get(group)
+            for replica in touched.values():
                 if replica is not None and replica.leads:
                     self._object(node_id, replica, "leads")
 

@@ -7,6 +7,7 @@ looks at every index.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from zlib import crc32
 
 from multiraft.engine.logstore.port import Birth
@@ -19,6 +20,7 @@ from multiraft.engine.statemachine.commands import (
     Delete,
     MalformedCommand,
     Put,
+    Retire,
     decode,
     encode_batch,
     encode_cas,
@@ -48,6 +50,8 @@ class RangeModel:
         """By body where a command stands, whoever proposed it and however often."""
         self.results: dict[int, object] = {}
         """By index what the command there is answered with."""
+        self.retired_at = inf
+        """The index from which on it serves nothing any more."""
 
     @property
     def last(self) -> int:
@@ -67,7 +71,11 @@ class RangeModel:
             command = decode(envelope.body)
         except MalformedCommand:
             return REFUSED
-        if envelope.epoch != self.birth.epoch or not all(map(self.serves, keys_of(command))):
+        if (
+            self.retired_at < inf
+            or envelope.epoch != self.birth.epoch
+            or not all(map(self.serves, keys_of(command)))
+        ):
             return REFUSED
         return self._execute(command, entry.index)
 
@@ -84,6 +92,8 @@ class RangeModel:
                 changes = [(key, new)] if result else []
             case Batch(several):
                 changes = several
+            case Retire():
+                self.retired_at = index
         for key, new_value in changes:
             self._set(index, key, new_value)
         return result
@@ -132,7 +142,13 @@ def is_command(entry: Entry) -> bool:
 
 def keys_of(command: Command) -> list[bytes]:
     """The keys that a command names."""
-    return [key for key, _ in command.changes] if isinstance(command, Batch) else [command.key]
+    match command:
+        case Batch(changes):
+            return [key for key, _ in changes]
+        case Retire():
+            return []
+        case _:
+            return [command.key]
 
 
 def pair_sum(key: bytes, value: bytes) -> int:

@@ -6,7 +6,7 @@ the applied state, and that nobody is set aside whose disk is sound.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from multiraft.engine.errors import Corruption
@@ -17,7 +17,7 @@ from multiraft.raft import invariants
 from multiraft.raft.entry import Entry
 from multiraft.raft.state import HardState
 
-from .base import Checker
+from .base import Checker, Touched
 from .disk import Disks
 
 
@@ -47,12 +47,15 @@ class Positions(Checker):
     def started(self, node_id: int, node: Node) -> None:
         self._nodes[node_id] = node
         self._flushed.setdefault(node_id, {})
-        seen = self._seen[node_id] = {}
-        for group, replica in node.replicas.running.items():
-            if not self._disks.of(node_id).excused:
-                self._check_restart(node_id, replica)
-            seen[group] = _seen(replica)
+        self._seen[node_id] = {}
+        for replica in node.replicas.running.loaded.values():
+            self.begun(node_id, replica)
         self._check_set_aside(node_id, node)
+
+    def begun(self, node_id: int, replica: Replica) -> None:
+        if not self._disks.of(node_id).excused:
+            self._check_restart(node_id, replica)
+        self._seen[node_id][replica.group] = _seen(replica)
 
     def lost(self, node_id: int) -> None:
         self._flushed[node_id] = {}
@@ -96,10 +99,9 @@ class Positions(Checker):
 
     # -- after a turn ----------------------------------------------------------------------------
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        running, seen = node.replicas.running, self._seen[node_id]
-        for group in groups:
-            replica = running.get(group)
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
+        seen = self._seen[node_id]
+        for group, replica in touched.items():
             if replica is not None:
                 try:
                     self._check_core(node_id, replica)
@@ -107,8 +109,12 @@ class Positions(Checker):
                     raise self.violation(f"node {node_id}, group {group}: {broken}") from broken
                 if replica.silence is not None:
                     continue  # to its core the log is empty
-                now = _seen(replica)
-                self._check_progress(node_id, replica, seen.get(group, NEWBORN), now)
+                before, now = seen.get(group, NEWBORN), _seen(replica)
+                if now.applied < before.applied and self._disks.of(node_id).state_lost:
+                    # It was at rest, and as it was taken up its state was not what it had left there.
+                    self._check_restart(node_id, replica)
+                    before = now
+                self._check_progress(node_id, replica, before, now)
                 seen[group] = now
         if node.replicas.lost:
             self._check_set_aside(node_id, node)

@@ -8,14 +8,14 @@ no other group.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
 from multiraft.raft.entry import Entry
 
-from .base import Checker, Operation
+from .base import Checker, Operation, Touched
 from .disk import Disks
 
 EVERYWHERE: Final = 0
@@ -40,9 +40,8 @@ class Quarantine(Checker):
     def stopped(self, node_id: int) -> None:
         self._poisoned -= {one for one in self._poisoned if one[0] == node_id}
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        for group in groups:
-            replica = node.replicas.running.get(group)
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
+        for group, replica in touched.items():
             if replica is not None and replica.quarantine is not None:
                 self._check_reason(node_id, group, replica)
 

@@ -8,7 +8,7 @@ it follows by induction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from multiraft.engine.logstore.port import GroupWrite
@@ -18,7 +18,7 @@ from multiraft.raft.entry import Entry
 from multiraft.raft.messages import Message, MsgType
 from multiraft.raft.raft import Raft
 
-from .base import Checker
+from .base import Checker, Touched
 from .chosen import BIRTH_TERM, FIRST, Chosen, ChosenLog
 from .disk import Disks, ShadowLog
 
@@ -70,9 +70,11 @@ class RaftSafety(Checker):
 
     def started(self, node_id: int, node: Node) -> None:
         self._nodes[node_id] = node
-        for replica in node.replicas.running.values():
-            if replica.silence is not None:
-                continue  # it has no state until a snapshot comes
+        for replica in node.replicas.running.loaded.values():
+            self.begun(node_id, replica)
+
+    def begun(self, node_id: int, replica: Replica) -> None:
+        if replica.silence is None:  # else it has no state until a snapshot comes
             self._check_point(node_id, replica.group, replica.applied.index, replica.applied.term)
 
     def stopped(self, node_id: int) -> None:
@@ -158,10 +160,8 @@ class RaftSafety(Checker):
 
     # -- what a replica is after a turn ----------------------------------------------------------
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        running = node.replicas.running
-        for group in groups:
-            replica = running.get(group)
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
+        for group, replica in touched.items():
             if replica is not None and replica.leads:
                 self._check_leader(node_id, group, replica.raw.raft)
             else:
@@ -249,6 +249,8 @@ class RaftSafety(Checker):
 
     def _is_held(self, node_id: int, group: int, entry: Entry) -> bool:
         disk = self._disks.of(node_id)
+        if group in disk.tombstones:
+            return True  # buried since: only what follows the range's retirement is first applied then
         log = disk.logs.get(group)
         return disk.excused or (log is not None and log.holds(entry.index, entry.term))
 

@@ -31,8 +31,11 @@ class StateEquality(Checker):
     # -- whole states ----------------------------------------------------------------------------
 
     def started(self, node_id: int, node: Node) -> None:
-        for replica in node.replicas.running.values():
+        for replica in node.replicas.running.loaded.values():
             self._compare(node_id, replica)
+
+    def begun(self, node_id: int, replica: Replica) -> None:
+        self._compare(node_id, replica)
 
     def installed(self, node_id: int, replica: Replica) -> None:
         self._compare(node_id, replica)
@@ -70,9 +73,12 @@ class StateEquality(Checker):
     def _compare_state(self, node_id: int, replica: Replica, machine: KVMachine) -> None:
         born, index = replica.birth, replica.applied.index
         where = f"node {node_id}, group {replica.group}, index {index}"
-        if tuple(machine.bounds) != (born.start, born.end, born.epoch):
-            raise self.violation(f"{where}: bounds and epoch are {machine.bounds}, born as {born}")
         model = self._models.by_group.get(replica.group) or RangeModel(born)
+        if machine.bounds != (born.start, born.end, born.epoch, index >= model.retired_at):
+            raise self.violation(
+                f"{where}: bounds and epoch are {machine.bounds}, born as {born}, "
+                f"retired at {model.retired_at}"
+            )
         if index > model.last:
             raise self.violation(f"{where}: only {model.last} was ever applied")
         if state_sum(machine.scan()) != model.sums[index - 1]:

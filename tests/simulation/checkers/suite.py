@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from multiraft.engine.node import Node
 from multiraft.engine.replica import Replica
+from multiraft.raft.state import Snapshot
 
 from .acknowledged import Acknowledged
-from .base import Checker, Cluster
+from .base import Checker, Cluster, Touched
 from .bounds import Bounds
 from .chosen import Chosen
+from .deletion import Deletion
 from .directory import Directory
 from .disk import Disks
 from .durability import Durability
@@ -43,11 +45,12 @@ class Suite(Checker):
         """By node and group the applied index seen last."""
         self._tell_applied = _caller(self._listeners("applied"))
         self._tell_installed = _caller(self._listeners("installed"))
+        self._tell_begun = _caller(self._listeners("begun"))
         self._look_after_turn = self._listeners("turned")
         self._tell_started = _caller(self._listeners("started"))
         self._tell_finished = _caller(self._listeners("finished"))
         for hook in HOOKS:
-            if hook not in {*DERIVED, "turned", "started", "finished"}:
+            if hook not in {*DERIVED, "turned", "started", "begun", "finished"}:
                 setattr(self, hook, _caller(self._listeners(hook)))
 
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
@@ -58,36 +61,43 @@ class Suite(Checker):
 
     def started(self, node_id: int, node: Node) -> None:
         running = node.replicas.running
-        self._applied_at[node_id] = {group: one.applied.index for group, one in running.items()}
+        self._applied_at[node_id] = {group: one.applied.index for group, one in running.loaded.items()}
         self._tell_started(node_id, node)
 
-    def turned(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        self._derive_progress(node_id, node, groups)
+    def begun(self, node_id: int, replica: Replica) -> None:
+        self._applied_at[node_id][replica.group] = replica.applied.index
+        self._tell_begun(node_id, replica)
+
+    def turned(self, node_id: int, node: Node, touched: Touched) -> None:
+        self._derive_progress(node_id, touched)
         for look in self._look_after_turn:  # every turn comes here: no call in between
-            look(node_id, node, groups)
+            look(node_id, node, touched)
 
     def finished(self, cluster: Cluster) -> None:
         for node_id, node in cluster.nodes.items():
             seen = self._applied_at[node_id]
-            running = node.replicas.running.items()
-            ahead = [group for group, one in running if one.applied.index > seen.get(group, FIRST_APPLIED)]
-            self._derive_progress(node_id, node, ahead)
+            ahead = {
+                group: one
+                for group, one in node.replicas.running.items()
+                if one.applied.index > seen.get(group, FIRST_APPLIED)
+            }
+            self._derive_progress(node_id, ahead)
         self._tell_finished(cluster)
 
-    def _derive_progress(self, node_id: int, node: Node, groups: Collection[int]) -> None:
-        seen, running = self._applied_at[node_id], node.replicas.running
-        for group in groups:
-            replica = running.get(group)
-            if replica is not None and (replica.silence is None or replica.installing is not None):
+    def _derive_progress(self, node_id: int, touched: Touched) -> None:
+        seen = self._applied_at[node_id]
+        for group, replica in touched.items():
+            if replica is not None and (replica.silence is None or _new_point(replica) is not None):
                 index, before = replica.applied.index, seen.get(group, FIRST_APPLIED)
-                if index != before:
-                    seen[group] = index
+                if index == before:
+                    continue
+                seen[group] = index
+                if index > before or not self.disks.of(node_id).state_lost:  # else it has begun anew
                     self._tell_progress(node_id, replica, before)
 
     def _tell_progress(self, node_id: int, replica: Replica, before: int) -> None:
-        """The applied index has moved: by entries, or because a snapshot's data is in place."""
-        index, installing = replica.applied.index, replica.installing
-        point = None if installing is None else installing.snapshot
+        """The applied index has moved: by entries, or because its log goes on from a snapshot."""
+        index, point = replica.applied.index, _new_point(replica)
         if point is not None and point.index == index:
             self._tell_installed(node_id, replica)
             return
@@ -99,6 +109,15 @@ class Suite(Checker):
                 f"{len(entries)} entries of that are durable in its log"
             )
         self._tell_applied(node_id, replica, entries)
+
+
+def _new_point(replica: Replica) -> Snapshot | None:
+    """The snapshot that a replica goes on from and that its log does not hold yet."""
+    if replica.installing is not None:
+        return replica.installing.snapshot
+    if replica.rebuilding is not None:  # its data were damaged: there is nothing to wait for
+        return replica.raw.raft.log.unstable.snapshot
+    return None
 
 
 def _caller(listeners: list[Callable[..., None]]) -> Callable[..., None]:
@@ -128,6 +147,7 @@ def everything() -> Suite:
     """
     disks, chosen = Disks(), Chosen()
     models = Models(chosen)
+    directory = Directory(disks, chosen)
     return Suite(
         [
             RaftSafety(disks, chosen),
@@ -137,7 +157,8 @@ def everything() -> Suite:
             models,
             StateEquality(disks, models),
             Quarantine(disks),
-            Directory(disks, chosen),
+            directory,
+            Deletion(disks, models, directory),
             Acknowledged(models),
             Linearizability(),
             Bounds(),
