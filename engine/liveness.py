@@ -4,8 +4,10 @@
 class Liveness:
     """When each node was heard of last, in ticks of this one."""
 
-    def __init__(self, silence: int) -> None:
+    def __init__(self, silence: int, beat: int) -> None:
+        """``silence``: ticks after which a node counts as silent; ``beat``: those between two words of one."""
         self._silence = silence
+        self._doubt = max(silence * 3 // 4, beat)
         self._heard: dict[int, int] = {}
         self._silent: set[int] = set()
         self.ticks = 0
@@ -22,9 +24,10 @@ class Liveness:
     def doubtful(self, node: int) -> bool:
         """Whether the node has not been heard of for most of the ticks after which it counts as silent.
 
-        Others may have heard of it a little earlier last, and count it as silent already.
+        Others may have heard of it a little earlier last, and count it as silent already. Who is just about
+        to beat is in no doubt.
         """
-        return self.ticks - self._heard.get(node, self.ticks) > self._silence * 3 // 4
+        return self.ticks - self._heard.get(node, self.ticks) > self._doubt
 
     def quiet_ticks(self) -> int:
         """How many ticks to come no node can fall silent at."""

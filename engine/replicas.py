@@ -69,7 +69,7 @@ class Replicas:
         """The nodes that hold replicas of the same groups."""
         self.newborns = Newborns(table, node_id, config, self.resting, self.neighbours, seed)
         """Groups in their first election: they have a birth that is durable, and no replica yet."""
-        self.liveness = Liveness(config.election_ticks)
+        self.liveness = Liveness(config.election_ticks, config.beat_ticks)
         self.node_id = node_id
         self._log = log
         self._state = state

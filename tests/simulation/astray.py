@@ -24,8 +24,8 @@ def ranges_led(cluster: Cluster, node: int) -> list[RangeDescriptor]:
     engine = cluster.engines.get(node)
     if engine is None:
         return []
-    running = cluster.nodes[node].replicas.running
-    return [one for one in ranges_of(engine) if one.group in running and running[one.group].leads]
+    leads = cluster.nodes[node].replicas.running.leads  # who looks takes up nobody
+    return [one for one in ranges_of(engine) if leads(one.group)]
 
 
 def propose_astray(cluster: Cluster, number: int, luck: Sequence[float]) -> bool:

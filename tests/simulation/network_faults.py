@@ -24,8 +24,12 @@ class NetworkFaults:
         self._ports += [CLIENT_PORT + client for client in range(plan.remote)]
 
     def _later(self, fault: Fault, undo: Callable[..., None], *arguments: object) -> None:
-        """Undo it when its time is over, or at the end."""
-        self.world.after(fault.lasts, undo, *arguments)
+        """Undo it when its time is over, unless everything was undone before: what is cut then stays cut."""
+        self.world.after(fault.lasts, self._undo, undo, arguments)
+
+    def _undo(self, undo: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        if not self.over:
+            undo(*arguments)
 
     # -- whom it hits ----------------------------------------------------------------------------
 
@@ -96,8 +100,7 @@ class NetworkFaults:
     def _upset(self, group: int, stranded: int) -> None:
         """The leader that has taken over is gone, and soon there is another term."""
         for node, one in self.cluster.nodes.items():
-            replica = one.replicas.running.get(group)
-            if node != stranded and replica is not None and replica.leads and not self.over:
+            if node != stranded and one.replicas.running.leads(group) and not self.over:
                 self.cluster.crash(node)
                 self.cluster.restart(node, 0.1)
                 return

@@ -92,6 +92,19 @@ class Recorder(dict):
         return touched
 
 
+def record_activity(node: Node) -> Recorder:
+    """Put a recorder in the place of the node's active replicas, in every part that shares them.
+
+    A part that were left out would go on with replicas that the others have given up.
+    """
+    shared, recorder = node._active, Recorder()
+    recorder.update(shared)
+    for part in [node, *vars(node).values()]:
+        if getattr(part, "_active", None) is shared:
+            part._active = recorder
+    return recorder
+
+
 class WatchedAssembly(Assembly):
     """An assembly that shows its node to those who watch as soon as the node has started."""
 
@@ -131,6 +144,7 @@ class Process:
         self.engine: Engine | None = None
         """Set once it is open, until it ends."""
         self.node: Node | None = None
+        self._active = Recorder()
         self.hushed = False
         """Whether its words that a group does not rest are lost, all of them."""
         self.on_frame: Callable[[int, OutFrame], None] | None = None
@@ -190,6 +204,8 @@ class Process:
     async def close(self) -> None:
         """Stop in an orderly way."""
         if self.engine is not None:
+            if self.node is not None:  # what was taken up between two turns may be flushed now
+                self.world.check(self._look_after_turn, self.node, self._active.take())
             await self.engine.close()
 
     # -- watching --------------------------------------------------------------------------------
@@ -198,10 +214,7 @@ class Process:
         """Have everything told that the node does."""
         self.node = node
         make_fragile(node, self.sick)
-        active = Recorder()
-        active.update(node._active)
-        node._active = node._delivery._active = node._intake._active = active
-        node._rest._active = node._ticks._active = active
+        active = self._active = record_activity(node)
         turn, world, watch, go_on = node.turn, self.world, self.watch, node.replicas._go_on
 
         unseen = dict.fromkeys(node.replicas.running.waiting, True)

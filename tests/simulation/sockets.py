@@ -75,7 +75,9 @@ class Socket(asyncio.Transport):
         self._under_way = 0
         """Bytes sent and not read by the other process."""
         self._in_order = 0.0
-        """When the last byte sent so far arrives."""
+        """When the last byte sent so far arrives, but for frames that go their own way."""
+        self._stragglers = 0.0
+        """When the last of these arrives."""
         self._greeted = 0.0
         """When the hello arrives: nothing overtakes it."""
         self._pressed = False
@@ -185,6 +187,7 @@ class Socket(asyncio.Transport):
             for copy in range(copies):
                 late = network.random.uniform(1, 20) * link.latency(network.random, len(frame))
                 arrival = max(self._greeted, self._world.now + late)
+                self._stragglers = max(self._stragglers, arrival)
                 self._world.at(arrival, self.other.arrive, frame, 0 if copy else len(frame))
 
     def _damage(self, data: bytes) -> bytes:
@@ -286,7 +289,7 @@ class Socket(asyncio.Transport):
     @property
     def behind(self) -> float:
         """Seconds until what was sent last arrives."""
-        return self._in_order - self._world.now
+        return max(self._in_order, self._stragglers) - self._world.now
 
     def break_now(self) -> None:
         """The connection is reset in the middle: both ends hear of it."""
