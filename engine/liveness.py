@@ -5,7 +5,7 @@ class Liveness:
     """When each node was heard of last, in ticks of this one."""
 
     def __init__(self, silence: int, beat: int) -> None:
-        """``silence``: ticks after which a node counts as silent; ``beat``: those between two words of one."""
+        """``silence``: ticks after which a node counts as silent; ``beat``: ticks between two words."""
         self._silence = silence
         self._doubt = max(silence * 3 // 4, beat)
         self._heard: dict[int, int] = {}

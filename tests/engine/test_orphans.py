@@ -94,7 +94,7 @@ def test_a_node_that_starts_again_says_that_it_leads_nothing(dormant: Nodes):
 
 
 def test_who_hears_later_of_a_silence_does_not_stand_in_the_way():
-    liveness = Liveness(8)
+    liveness = Liveness(8, beat=4)
     liveness.heard(1)
     seen = []
     for _ in range(9):
@@ -104,6 +104,17 @@ def test_who_hears_later_of_a_silence_does_not_stand_in_the_way():
     assert seen == [False] * 7 + [True] * 2
     assert not liveness.doubtful(2), "it has never been heard of"
     assert not liveness.alive(1)
+
+
+def test_who_is_about_to_beat_is_in_no_doubt():
+    """Where a beat takes most of an election timeout, that much silence is none."""
+    liveness = Liveness(5, beat=4)
+    liveness.heard(1)
+    for _ in range(4):
+        liveness.tick()
+        assert not liveness.doubtful(1)
+    liveness.tick()
+    assert liveness.doubtful(1)
 
 
 def test_a_candidate_is_not_refused_for_a_leader_whose_silence_is_about_to_show(dormant: Nodes):

@@ -207,6 +207,17 @@ def test_a_lossy_link_changes_the_order(pair: Pair):
     assert sorted(received) == list(range(200))
 
 
+def test_a_frame_that_others_overtake_counts_as_under_way(pair: Pair):
+    link = pair.network.link(ONE, TWO)
+    link.delay, link.reorder = (1.0, 1.0), 1.0
+    pair.do(ONE, pair.near.socket.write, seal(FrameKind.MESSAGES, b"late"))
+    pair.pass_time(0.01)
+    pair.network.reset_slow(0.3)
+    pair.pass_time(60)
+    assert pair.far.data == b""
+    assert pair.far.lost
+
+
 def test_requests_are_never_doubled(pair: Pair):
     link = pair.network.link(ONE, TWO)
     link.double = 1.0
