@@ -11,6 +11,10 @@ from ..native.pages import let_go, resident_of_files
 
 RESIDENT_BYTES: Final = 64 << 20
 """Mapped files, libraries among them, may take so much until a store lets go of its own."""
+LOOK_COMMITS: Final = 32
+"""A log's memory is looked at with its first commit and every so many: each may read some."""
+PAUSE_BYTES: Final = 1 << 20
+"""A log that has been written so much lets go of all that it has in memory when it pauses."""
 
 
 def bound_memory(file: Path) -> None:
@@ -20,3 +24,25 @@ def bound_memory(file: Path) -> None:
     """
     if resident_of_files() > RESIDENT_BYTES:
         let_go(file)
+
+
+class Appended:
+    """A log's mapped file: what was written to it is hardly ever read again."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._commits = 0
+        self._written = 0
+
+    def wrote(self, size: int) -> None:
+        """So many bytes were committed. As for `bound_memory`, nobody may unmap the file, here and below."""
+        self._written += size
+        if self._commits % LOOK_COMMITS == 0:
+            bound_memory(self._file)
+        self._commits += 1
+
+    def pause(self) -> None:
+        """Nothing is to be committed just now."""
+        if self._written >= PAUSE_BYTES:
+            self._written = 0
+            let_go(self._file)

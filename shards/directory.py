@@ -141,8 +141,9 @@ class Directory:
         group_places = [bisect_left(self._sorted_groups, one.group) for one in by_group]
         self._check_room(added, places)
         self._check_groups(by_group, group_places)
-        cuts = _cuts(places)
-        _merge(self._starts, cuts, _shared_starts(added))
+        cuts, starts = _cuts(places), _shared_starts(added)
+        start_of = {one.group: start for one, start in zip(added, starts, strict=True)}
+        _merge(self._starts, cuts, starts)
         _merge(self._ends, cuts, [one.end for one in added])
         _merge(self._groups, cuts, array("Q", [one.group for one in added]))
         _merge(self._epochs, cuts, array("Q", [one.epoch for one in added]))
@@ -151,7 +152,7 @@ class Directory:
         _merge(self._replicas, cuts, [intern(one.replicas, one.replicas) for one in added])
         cuts = _cuts(group_places)
         _merge(self._sorted_groups, cuts, array("Q", [one.group for one in by_group]))
-        _merge(self._start_of_group, cuts, [one.start for one in by_group])
+        _merge(self._start_of_group, cuts, [start_of[one.group] for one in by_group])
 
     def remove(self, groups: Iterable[int]) -> None:
         """Take the ranges of these groups, as far as they are here, out of the columns, in one pass."""

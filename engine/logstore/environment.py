@@ -16,7 +16,7 @@ from ...native.pages import find_in_pages
 from .. import renewal
 from ..creation import DATA, create_environment
 from ..errors import AlreadyOpen, Corruption, DiskFull, PermissionDenied, StorageFailed, VersionMismatch
-from ..mapped import bound_memory
+from ..mapped import Appended
 from ..mending import mend
 from .chunks import VALUE_MAX, Buffer
 from .files import replace_file
@@ -41,9 +41,6 @@ PAGES_BYTES: Final = 256 << 10
 
 PAGE_HEADER: Final = 16
 """Where a value begins that has pages of its own."""
-
-LOOK_COMMITS: Final = 32
-"""What the map takes of memory is looked at with the first commit and every so many: each may read some."""
 
 _LEAF_PLACE: Final = 2 + 8 + 8 + 8  # of a leaf page, for a value elsewhere: offset, node, key, page number
 
@@ -158,7 +155,7 @@ class LmdbEnvironment:
         self._synced = durability == "sync"
         self._writing = threading.Lock()
         """Held by whoever writes, and by whoever closes the environment to open it anew."""
-        self._commits = 0
+        self._mapped = Appended(path / DATA)
         with _opening(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (path / DATA).exists():
@@ -209,9 +206,7 @@ class LmdbEnvironment:
                 self._put(transaction, dropped, added)
                 if before_flush is not None:
                     before_flush()
-            if self._commits % LOOK_COMMITS == 0:
-                bound_memory(self._path / DATA)
-            self._commits += 1
+            self._mapped.wrote(sum(len(value) for _, value in added))
 
     def _put(
         self,
@@ -249,9 +244,10 @@ class LmdbEnvironment:
 
     def sync(self) -> None:
         """See `Environment.sync`."""
-        if self._synced:
-            with typed_errors(), self._writing:
+        with typed_errors(), self._writing:
+            if self._synced:
                 self._env.sync(True)
+            self._mapped.pause()
 
     def reopen(self) -> None:
         """See `LiveEnvironment.reopen`."""

@@ -87,3 +87,26 @@ def test_a_log_whose_batches_are_read_back(tmp_path: Path, bound: int):
     log.write([b"00000000"], [])
     assert resident_of_files() <= bound + 32 * MIB // 2
     log.close()
+
+
+def test_a_log_that_pauses_is_out_of_memory(tmp_path: Path):
+    log = LmdbEnvironment(tmp_path / "log", "none")
+    log.write([], [(b"00000000", bytes(4 * MIB))])
+    read_back(log, b"00000000")
+    before = resident_of_files()
+    log.sync()
+    assert resident_of_files() <= before - 4 * MIB
+    log.write([], [(b"00000001", b"little")])
+    read_back(log, b"00000000")
+    before = resident_of_files()
+    log.sync()
+    assert resident_of_files() >= before, "so little is not worth it"
+    log.close()
+
+
+def read_back(log: LmdbEnvironment, key: bytes) -> None:
+    """Touch all of a value."""
+    with log.reading() as get:
+        value = get(key)
+        assert value is not None
+        assert not any(bytes(value))

@@ -183,6 +183,8 @@ def test_placements_and_bounds_are_shared_objects():
     found = directory.overlapping(b"", None)
     assert len({id(one.replicas) for one in found}) == 3
     assert all(before.end is after.start for before, after in pairwise(found))
+    by_group = {id(start) for start in directory._start_of_group}
+    assert by_group == {id(one.start) for one in found}
 
 
 def test_a_directory_becomes_another_one_in_place():
