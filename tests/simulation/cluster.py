@@ -52,6 +52,7 @@ class Cluster:
         self.tear_share = 0.0
         self.pass_cost = 0.0002
         self.hushed = False
+        self.leisure = 0.0
         """Whether words that a group does not rest are lost."""
         self.healed = False
         """Whether the faults are over: what goes comes back at once."""
@@ -119,6 +120,7 @@ class Cluster:
             on_stopped=on_stopped,
         )
         process.loop.pass_cost, process.hushed = self.pass_cost, self.hushed
+        process.leisure = self.leisure
         process.mount.tear_share = self.tear_share if self.may_lose(node) else 0.0
         return process
 

@@ -23,6 +23,7 @@ from .disk import Disk, LogWriter, Mount, StateReader, StateWriter
 from .fragile import make_fragile
 from .hush import Forgetful
 from .identity import Identity
+from .leisure import make_leisurely
 from .loop import NodeLoop, World
 from .network import Network
 from .strays import Strays
@@ -145,6 +146,8 @@ class Process:
         """Set once it is open, until it ends."""
         self.node: Node | None = None
         self._active = Recorder()
+        self.leisure = 0.0
+        """Seconds that its machines in memory may take to apply; 0: they apply within the turn."""
         self.hushed = False
         """Whether its words that a group does not rest are lost, all of them."""
         self.on_frame: Callable[[int, OutFrame], None] | None = None
@@ -214,6 +217,8 @@ class Process:
         """Have everything told that the node does."""
         self.node = node
         make_fragile(node, self.sick)
+        if self.leisure:
+            make_leisurely(node, random.Random(self.disk.random.getrandbits(64)), self.leisure)
         active = self._active = record_activity(node)
         turn, world, watch, go_on = node.turn, self.world, self.watch, node.replicas._go_on
 

@@ -67,6 +67,9 @@ STATE_LOSS_SHARE: Final = 0.12
 
 HUSHED_SHARE: Final = 0.15
 
+LEISURELY_SHARE: Final = 0.2
+"""How many of the seeds have machines that apply outside the turn, if they live in memory."""
+
 DELETING_SHARE: Final = 0.3
 """How many of the seeds delete ranges."""
 
@@ -127,6 +130,8 @@ class Plan:
     options: TcpOptions = field(repr=False)
     hushed: bool
     """Whether no word that a group does not rest ever arrives."""
+    leisure: float
+    """Seconds that a machine in memory takes at most for what it is given; 0: it applies within the turn."""
     log_slack: int
     """Garbage that a log may hold before it is collected."""
     pass_cost: float
@@ -177,6 +182,7 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
             **_draw_snapshots(seed),
         ),
         hushed=random.Random(f"hush {seed}").random() < HUSHED_SHARE,
+        leisure=_draw_leisure(seed),
         options=_draw_options(source),
         log_slack=source.choice((2_000, 50_000, 8 << 20)),
         pass_cost=source.choice((0.0002, 0.001, 0.003)),
@@ -193,6 +199,11 @@ def draw(seed: int, nodes: int | None = None, groups: int | None = None) -> Plan
 def _draw_lasting(source: random.Random) -> tuple[str, float] | None:
     kind, luck = source.choice(LASTING), source.random()
     return (kind, luck) if source.random() < LASTING_SHARE else None
+
+
+def _draw_leisure(seed: int) -> float:
+    source = random.Random(f"leisure {seed}")
+    return source.choice((0.005, 0.02, 0.1)) if source.random() < LEISURELY_SHARE else 0.0
 
 
 def _draw_groups(source: random.Random) -> int:

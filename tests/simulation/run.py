@@ -84,6 +84,7 @@ class Simulation:
         self.watch = watch or everything()
         self.cluster = Cluster(self.world, plan.nodes, plan.config, plan.options, self.watch)
         self.cluster.tear_share, self.cluster.pass_cost = plan.tear_share, plan.pass_cost
+        self.cluster.leisure = plan.leisure
         self.cluster.hushed = plan.hushed and plan.lasting is None  # peace is promised to whoever is heard
         for disk in self.cluster.disks.values():
             disk.slack = plan.log_slack

@@ -243,8 +243,17 @@ def test_a_stale_read_shows_what_there_was(trace: Clients):
     two_writes(trace)
     for value in (b"old", b"new", None):
         trace.tell(trace.ask("stale_get"), result=value)
+    trace.tell(trace.ask("stale_get"), result=b"other")
     with broken("that value never was"):
-        trace.tell(trace.ask("stale_get"), result=b"other")
+        trace.finish()
+
+
+def test_a_stale_read_may_show_what_is_being_applied(trace: Clients):
+    op = trace.ask("put", b"1")
+    trace.tell(trace.ask("stale_get"), result=b"1")
+    trace.agree(command(2, encode_put(b"k", b"1")))
+    trace.tell(op)
+    trace.finish()
 
 
 def test_the_commands_of_clients_are_known_by_their_bytes(trace: Clients):

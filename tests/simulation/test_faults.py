@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from multiraft.engine.replica import SYSTEM_GROUP
 from tests.simulation.astray import ranges_led
 from tests.simulation.cluster import FIRST_PORT
 from tests.simulation.plan import Fault, draw
@@ -60,3 +61,21 @@ def test_what_is_active_is_watched_in_every_part_of_a_node(cut: Simulation):
         shared = [active for active in found if isinstance(active, dict)]
         assert len(shared) == 5
         assert all(active is node._active for active in shared)
+
+
+def test_a_machine_that_takes_its_time_applies_outside_the_turn():
+    drawn = draw(5, nodes=3, groups=2)
+    config, steps = replace(drawn.config, state_machine="memory"), drawn.steps[:40]
+    plan = replace(drawn, config=config, leisure=0.2, hot=False, at_first=2, faults=(), steps=steps)
+    with quiet():
+        simulation = Simulation(plan)
+        simulation.run()
+        replicas = [
+            replica
+            for node in simulation.cluster.nodes.values()
+            for group, replica in node.replicas.running.items()
+            if group != SYSTEM_GROUP
+        ]
+    assert len(replicas) == 6
+    assert all(replica.outside is not None for replica in replicas)
+    assert sum(replica.commands_applied for replica in replicas) > 0

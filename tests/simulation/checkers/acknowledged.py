@@ -56,6 +56,8 @@ class Acknowledged(Checker):
         """The same as of each operation under way, by its id."""
         self._left: dict[bytes, list[Write]] = {}
         """By key every write, with what it leaves behind."""
+        self._early: list[Operation] = []
+        """Stale reads that have shown what nobody is known to have applied: some machines take their time."""
         self._keys: list[bytes] = []
 
     # -- writes ----------------------------------------------------------------------------------
@@ -131,10 +133,13 @@ class Acknowledged(Checker):
     # -- reads -----------------------------------------------------------------------------------
 
     def _check_stale(self, op: Operation) -> None:
-        key, value = op.keys[0], op.result
-        spans = [next(model.spans(key, value), None) for model in self._models.holding(key)]
-        if value is not None and not any(spans):
-            raise self.violation(f"{op}: that value never was")
+        if op.result is not None and not self._was(op):
+            self._early.append(op)
+
+    def _was(self, op: Operation) -> bool:
+        """Whether the key of a read ever had the value."""
+        key = op.keys[0]
+        return any(next(model.spans(key, op.result), None) for model in self._models.holding(key))
 
     def _check_scan(self, op: Operation, gone: Collection[int]) -> None:
         known = self._known_before.pop(op.id, {})
@@ -182,6 +187,9 @@ class Acknowledged(Checker):
 
     def finished(self, cluster: Cluster) -> None:
         """Every replica has come as far as any caller was told, and no value is older than it may be."""
+        for op in self._early:
+            if not self._was(op):
+                raise self.violation(f"{op}: that value never was")
         self._keys = sorted(self._left)
         for node_id, node in cluster.nodes.items():
             if node_id not in cluster.excused:
