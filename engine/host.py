@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .applytasks import ApplyTasks
 from .config import EngineConfig
-from .errors import Closed, DiskFull, Error, OutcomeUnknown, Overloaded, StorageFailed
+from .errors import Closed, DiskFull, Error, Overloaded, StorageFailed
 from .figures import Turns
 from .logstore.port import Batch
 from .node import Node
@@ -17,6 +17,7 @@ from .pending import Answer, Proposal, Read
 from .statemachine.protocol import StateMachine
 from .statemachine.store import Flush
 from .streams import Streams
+from .tickets import Ticket
 from .transport.hello import Hello
 from .transport.kinds import FrameKind
 from .transport.port import ClientSession, SnapshotStream, Transport
@@ -66,17 +67,6 @@ class BatchWriter(Protocol):
         """Commit what was submitted and notify. Not on the loop."""
 
 
-class Ticket:
-    """What a caller holds while the node works: a future, and the room that its request takes."""
-
-    __slots__ = ("future", "size", "writes")
-
-    def __init__(self, future: "asyncio.Future[object]", size: int, *, writes: bool) -> None:
-        self.future = future
-        self.size = size
-        self.writes = writes
-
-
 class Host:
     """Runs one node on the running event loop. Everything but the two stores' threads happens there.
 
@@ -118,6 +108,8 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._inputs = Inputs()
         self._queued_bytes = 0
+        self.on_leaders: Callable[[Sequence[int]], None] = lambda _groups: None
+        """Told of groups of which this node has just heard who leads them."""
         self._waiting: dict[Ticket, None] = {}
         """Everybody who has no answer yet, in the order in which they came."""
         self._scheduled: asyncio.Handle | None = None
@@ -255,6 +247,8 @@ class Host:
         self._applies.start(effects.applies)
         self._streams.carry_out(effects.streams)
         self._answer(effects.answers)
+        if effects.leaders:
+            self.on_leaders(effects.leaders)
         for node, error in effects.hang_up:
             logger.error("node %d: %s", node, error)
             self._transport.hang_up(node, error)
@@ -344,7 +338,7 @@ class Host:
         refused = [Answer(token, reason) for token in tokens]
         self._answer(refused + self.node.replicas.fail_all(reason))
         # A turn that failed has lost its answers, and what it was about to queue.
-        self._answer([Answer(ticket, _lost(ticket, reason)) for ticket in self._waiting])
+        self._answer([Answer(ticket, ticket.lost(reason)) for ticket in self._waiting])
 
     # -- what the transport reports --------------------------------------------------------------
 
@@ -389,12 +383,3 @@ class Host:
     def client_lost(self, session: ClientSession) -> None:
         """A client is gone."""
         self._requests.client_lost(session)
-
-
-def _lost(ticket: Ticket, reason: Error) -> Error:
-    """What to tell someone of whose request nobody knows what became."""
-    if not ticket.writes:
-        return reason
-    unknown = OutcomeUnknown("the node stopped while it worked on the write")
-    unknown.__cause__ = reason
-    return unknown

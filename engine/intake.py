@@ -56,9 +56,14 @@ class Intake:
                 self._active[replica.group] = replica
 
     def _asked(self, group: int) -> Replica | None:
-        """The replica of a group that somebody asks for; one that has waited for that elects soon."""
+        """The replica of a group that somebody asks for; one that has waited for that elects soon.
+
+        One that is put away and does not lead stays so: it has nothing to give.
+        """
         running = self._replicas.running
         self._orphans.ask(group)
+        if running.follows_dormant(group):
+            return None
         waited = group in running.waiting
         replica = running.get(group)
         if waited and replica is not None and self._elections.calls(group):
@@ -90,6 +95,14 @@ class Intake:
             refusal = _cannot_write(replica, trouble)
             turn.effects.answers += replica.proposals.refuse_queued(refusal)
         return broken
+
+    def note_leader(self, turn: Turn, replica: Replica) -> None:
+        """A replica knows of another leader, or of none: who does not lead has nothing queued."""
+        if replica.leader_node is not None:
+            turn.effects.leaders.append(replica.group)
+        if not replica.leads:
+            turn.effects.answers += replica.proposals.refuse_queued(replica.not_leader())
+            turn.effects.answers += replica.reads.fail_all(replica.not_leader())
 
     def hand_in(self, turn: Turn, replica: Replica) -> None:
         """Propose what is queued, within the turn's bounds, and start one read round for all that wait."""

@@ -317,9 +317,8 @@ class Node:
             self._handle_ready(turn, replica, ready)
 
     def _handle_ready(self, turn: Turn, replica: Replica, ready: Ready) -> None:
-        if ready.soft_state is not None and not replica.leads:
-            turn.effects.answers += replica.proposals.refuse_queued(replica.not_leader())
-            turn.effects.answers += replica.reads.fail_all(replica.not_leader())
+        if ready.soft_state is not None:
+            self._intake.note_leader(turn, replica)
         held = self._send_now(turn, replica, ready)
         for dropped in ready.dropped_reads:
             turn.effects.answers += replica.reads.dropped(dropped.context, replica.not_leader())

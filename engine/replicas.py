@@ -382,6 +382,8 @@ class Replicas:
 
     def refusal(self, group: int) -> Error:
         """Why this node cannot serve the group now."""
+        if self.running.follows_dormant(group):
+            return NotLeader(group, self.leader_node(group))
         replica = self.running.get(group)
         if replica is not None:
             return replica.not_leader()

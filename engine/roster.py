@@ -110,6 +110,11 @@ class Roster(Mapping[int, Replica]):
         row = self.look(group)
         return row is not None and row.leads
 
+    def follows_dormant(self, group: int) -> bool:
+        """Whether the replica here is put away, and does not lead."""
+        row = None if group in self.loaded else self.look(group)
+        return row is not None and not row.leads
+
     def dormant_totals(self) -> DormantTotals:
         """What those that are put away are, all together."""
         return self._table.sum_dormant()

@@ -77,6 +77,8 @@ class Effects:
     """For snapshots on their way. Work that writes goes to the state store's thread, behind the flush."""
     answers: list[Answer] = field(default_factory=list)
     """For the callers."""
+    leaders: list[int] = field(default_factory=list)
+    """Groups of which this node has just heard who leads them: for those who wait for that."""
     applies: list[ApplyWork] = field(default_factory=list)
     """Commands that machines apply outside the turn."""
     hang_up: list[tuple[int, Error]] = field(default_factory=list)

@@ -11,6 +11,10 @@ from .requests import Scalar
 
 FIRST_PAUSE: Final = 0.005
 LONGEST_PAUSE: Final = 0.2
+LONGEST_WAIT: Final = 1.0
+"""For a search that goes on at once when this node hears of a leader."""
+OTHERS: Final = 3
+"""At every third attempt of a search another node is asked than the one that leads as far as is known."""
 
 Ask = Callable[[int], Awaitable[Sequence[Scalar]]]
 """Asks a node (by id) and returns the reply's fields or raises its error."""
@@ -31,6 +35,8 @@ class Leaders:
         self._spread = spread
         self._hints: dict[int, int] = {}
         self._searches: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[int, asyncio.Future[bool]] = {}
+        """Searches that go on at once when this node hears of a leader."""
         self._loop = asyncio.get_running_loop()
 
     async def ask(
@@ -47,7 +53,7 @@ class Leaders:
                 try:
                     return await self._ask_node(group, self._likely(group, members, 0), ask)
                 except retry as refusal:
-                    error: Error = refusal
+                    error: Error = refusal.with_traceback(None)  # which refers to who holds the error
                 search = self._searches.get(group)
                 if search is None:
                     return await self._search(group, members, ask, deadline, retry, error)
@@ -57,17 +63,45 @@ class Leaders:
             except TimeoutError:
                 raise self._leaderless(group, members) from None
 
+    def heard(self, groups: Sequence[int]) -> None:
+        """Have the searches for these groups go on: this node has just heard who leads them."""
+        for group in groups:
+            waiting = self._waiting.get(group)
+            if waiting is not None:
+                _resolve(waiting, True)
+
     async def pause(self, attempt: int, deadline: float, error: Error) -> None:
         """Wait a little longer each time, spread so that many callers do not come back at once.
 
         Raises:
             Error: ``error``, if the pause would last beyond the deadline.
         """
-        longest = min(FIRST_PAUSE * 2 ** min(attempt, 10), LONGEST_PAUSE)
-        pause = longest * self._spread.uniform(0.5, 1)
+        pause = self._spread_pause(attempt, LONGEST_PAUSE)
         if self._loop.time() + pause >= deadline:
-            raise error
+            raise error.with_traceback(None)  # which refers to who holds the error
         await asyncio.sleep(pause)
+
+    def _spread_pause(self, attempt: int, longest: float) -> float:
+        return min(FIRST_PAUSE * 2.0 ** min(attempt, 10), longest) * self._spread.uniform(0.5, 1)
+
+    async def _wait(self, group: int, attempt: int, deadline: float) -> bool:
+        """Pause until this node hears of a leader of the group, or others may know more; whether it has.
+
+        Raises:
+            TimeoutError: the deadline has passed.
+        """
+        left = deadline - self._loop.time()
+        if left <= 0:
+            raise TimeoutError
+        pause = self._spread_pause(attempt, LONGEST_WAIT if self._will_hear(group) else LONGEST_PAUSE)
+        waiting = self._waiting[group] = self._loop.create_future()
+        alarm = self._loop.call_later(min(pause, left), _resolve, waiting, False)
+        try:
+            heard: bool = await waiting
+        finally:
+            alarm.cancel()
+            del self._waiting[group]
+        return heard
 
     async def _search(
         self,
@@ -82,14 +116,18 @@ class Leaders:
         attempt = 0
         try:
             while True:
-                if isinstance(error, NotLeader):
-                    error = self._leaderless(group, members)
-                await self.pause(attempt, deadline, error)
-                attempt += 1
                 try:
-                    return await self._ask_node(group, self._likely(group, members, attempt), ask)
+                    heard = await self._wait(group, attempt, deadline)
+                except TimeoutError:
+                    raise self._last(error, group, members) from None
+                attempt += 1
+                if not heard and attempt % OTHERS and self._will_hear(group):
+                    continue
+                likely = self._likely(group, members, 0 if heard else attempt)
+                try:
+                    return await self._ask_node(group, likely, ask)
                 except retry as refusal:
-                    error = refusal
+                    error = refusal.with_traceback(None)
         finally:
             del self._searches[group]
             found.set_result(None)
@@ -117,15 +155,30 @@ class Leaders:
         self._hints[group] = node
         return fields
 
+    def _will_hear(self, group: int) -> bool:
+        """Whether a replica here knows of no leader, and will of the next one as soon as anybody else.
+
+        When a node dies thousands of groups elect, and questions would take the time that elections need.
+        Now and then somebody is asked all the same: it may be this node that is cut off.
+        """
+        replicas = self._node.replicas
+        replica = replicas.running.loaded.get(group)
+        if replica is None:
+            return replicas.resting.is_orphan(group)
+        known = replica.leader_node
+        return known is None or (known != self._node.node_id and known not in self._reachable)
+
     def _likely(self, group: int, members: Members, attempt: int) -> int:
+        if attempt and attempt % OTHERS == 0:  # what is known may be stale: each one in turn
+            return members[attempt // OTHERS % len(members)][1]
         known = self._node.replicas.leader_node(group)
         if known is None:
             known = self._hints.get(group)
-        if known is None:
-            return members[attempt % len(members)][1]
-        if attempt % 3 != 2:
-            return known
-        return members[attempt // 3 % len(members)][1]  # what is known may be stale: ask another in turn
+        return members[attempt % len(members)][1] if known is None else known
+
+    def _last(self, error: Error, group: int, members: Members) -> Error:
+        """What a search ends with that has found nobody before its deadline."""
+        return self._leaderless(group, members) if isinstance(error, NotLeader) else error
 
     def _leaderless(self, group: int, members: Members) -> Error:
         """Why nobody serves the group, as far as this node can tell."""
@@ -136,3 +189,8 @@ class Leaders:
                 f"group {group} has no leader that can be reached: no connection to node {nodes}"
             )
         return Unavailable(f"group {group} has no leader yet")
+
+
+def _resolve(waiting: "asyncio.Future[bool]", heard: bool) -> None:
+    if not waiting.done():
+        waiting.set_result(heard)

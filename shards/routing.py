@@ -53,6 +53,7 @@ class Router:
         self._machine = directory
         self._channels = channels
         self._leaders = Leaders(host.node, channels, spread)
+        host.on_leaders = self._leaders.heard
         self._loop = asyncio.get_running_loop()
         self._changed: asyncio.Future[None] = self._loop.create_future()
 

@@ -147,3 +147,33 @@ def test_who_is_asked_for_comes_first():
     caller.turn()
     assert not caller.node.replicas.resting.is_orphan(last)
     assert caller.node.orphans.woken == 1
+
+
+def test_who_asks_takes_up_nobody_that_has_nothing_to_give(dormant: Nodes):
+    """When a node dies thousands of callers ask for groups that elect: that alone takes them up."""
+    nodes = dormant
+    running = nodes[2].node.replicas.running
+    nodes[2].propose(GROUP, put(b"a", b"2"), token="write")
+    nodes[2].read(GROUP, b"a", token="read")
+    nodes[2].turn()
+    assert [nodes[2].answer(token).hint for token in ("write", "read")] == [1, 1]
+    assert not running.loaded
+    nodes[1].read(GROUP, b"a", token="read")
+    nodes.settle()
+    assert nodes[1].answer("read") == b"1"
+
+
+def test_it_is_told_who_leads_as_soon_as_a_replica_knows(dormant: Nodes):
+    told = []
+    nodes = dormant
+    nodes.cut.add(1)
+    for _ in range(4 * CONFIG.election_ticks):
+        nodes.now += 0.1
+        for host in nodes.hosts.values():
+            effects = host.turn()
+            told += [(host.node_id, group) for group in effects.leaders]
+            host.write()
+            host.flush()
+        nodes.deliver()
+    assert {(2, GROUP), (3, GROUP)} == set(told)
+    assert len(told) == 2, "nobody is told of what has not changed"

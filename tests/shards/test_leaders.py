@@ -17,7 +17,15 @@ class Nodes:
     """Three nodes of which one leads from the ``patience``-th question on; node 1 is the one that asks."""
 
     def __init__(self, leader=2, patience=0, reachable=(2, 3)):
-        node = SimpleNamespace(node_id=1, replicas=SimpleNamespace(leader_node=lambda _group: None))
+        self.loaded: dict = {}
+        """Node 1's own replica, if it has an object."""
+        self.orphans: set[int] = set()
+        replicas = SimpleNamespace(
+            leader_node=lambda group: self.loaded[group].leader_node if group in self.loaded else None,
+            running=SimpleNamespace(loaded=self.loaded),
+            resting=SimpleNamespace(is_orphan=self.orphans.__contains__),
+        )
+        node = SimpleNamespace(node_id=1, replicas=replicas)
         self.leaders = Leaders(node, set(reachable), random.Random(1))
         self.leader = leader
         self.patience = patience
@@ -97,6 +105,63 @@ def test_an_error_that_is_no_refusal_is_the_callers():
         deadline = asyncio.get_running_loop().time() + 1
         with pytest.raises(OutcomeUnknown):
             await nodes.leaders.ask(7, MEMBERS, unknown, deadline, RETRY)
+
+    run(work())
+
+
+def elects_here(nodes: Nodes) -> None:
+    """Node 1 has a replica of the group, which has lost its leader."""
+    nodes.loaded[7] = SimpleNamespace(leader_node=None)
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+def test_who_will_hear_of_a_leader_asks_little(asleep):
+    async def work():
+        nodes = Nodes(leader=2, patience=1000)
+        if asleep:
+            nodes.orphans.add(7)
+        else:
+            elects_here(nodes)
+        with pytest.raises(Unavailable):
+            await nodes.request(1.0)
+        assert nodes.asked == [1, 2, 3], "at first, and then each third time another one"
+
+    run(work())
+
+
+def test_who_hears_of_a_leader_asks_it_at_once():
+    async def work():
+        nodes = Nodes(leader=2)
+        elects_here(nodes)
+        loop = asyncio.get_running_loop()
+        nodes.leaders._spread_pause = lambda _attempt, _longest: 60.0
+        request = loop.create_task(nodes.request(120.0))
+        await nodes.began.wait()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert 7 in nodes.leaders._waiting
+        nodes.leaders.heard([8])
+        nodes.loaded[7].leader_node = 2
+        nodes.leaders.heard([6, 7])
+        assert await request == [2]
+        assert nodes.asked == [1, 2]
+        assert not nodes.leaders._waiting
+
+    run(work())
+
+
+def test_a_search_lasts_until_its_deadline():
+    """However long the pauses are, the leader may come before the time is over."""
+
+    async def work():
+        nodes = Nodes(leader=None)
+        elects_here(nodes)
+        loop = asyncio.get_running_loop()
+        nodes.leaders._spread_pause = lambda _attempt, _longest: 60.0
+        began = loop.time()
+        with pytest.raises(Unavailable, match="group 7 has no leader yet"):
+            await nodes.request(0.1)
+        assert loop.time() - began >= 0.1
 
     run(work())
 
