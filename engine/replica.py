@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakMethod
 
 from ..native.entries import MAX_RUN_ENTRIES
 from ..raft.entry import Entry, EntryId
@@ -102,7 +103,7 @@ class Replica:
         self._state = state = shared.state
         config = shared.config
         self.outside = Outside(config.apply_backlog_bytes) if asynchronous(machine) else None
-        self._storage = ReplicaStorage(log, applied, self._state_to_send)
+        self._storage = ReplicaStorage(log, applied, WeakMethod(self._state_to_send))
         self._hard_state: HardState | None = None
         self.keeping = LogKeeping(birth.group, birth.replica_id, log, state, config)
         self.outgrown: SnapshotTooLarge | None = None

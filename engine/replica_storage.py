@@ -1,6 +1,7 @@
 """What the core of a replica reads."""
 
 from collections.abc import Callable
+from weakref import WeakMethod
 
 from ..raft.errors import SnapshotTemporarilyUnavailable
 from ..raft.state import ConfState, HardState, Snapshot
@@ -15,7 +16,10 @@ class ReplicaStorage:
     the hard state does.
     """
 
-    def __init__(self, log: GroupLog, applied: Applied, state_to_send: Callable[[], Applied | None]) -> None:
+    def __init__(
+        self, log: GroupLog, applied: Applied, state_to_send: WeakMethod[Callable[[], Applied | None]]
+    ) -> None:
+        """``state_to_send`` is the replica's own; a strong one would keep each replica for the collector."""
         self._log = log
         self._applied = applied
         self._state_to_send = state_to_send
@@ -44,7 +48,9 @@ class ReplicaStorage:
         """
         if self.paused:
             raise SnapshotTemporarilyUnavailable("the one before has outlasted what the log keeps for it")
-        applied = self._state_to_send()
+        state_to_send = self._state_to_send()
+        assert state_to_send is not None, "only its replica has a core read"
+        applied = state_to_send()
         if applied is None:
             raise SnapshotTemporarilyUnavailable("there is no state to send")
         return Snapshot(index=applied.index, term=applied.term, conf_state=applied.conf_state)

@@ -1,5 +1,8 @@
 """Replicas that rest leave memory, and nobody can tell."""
 
+import gc
+import weakref
+
 import pytest
 
 from multiraft.engine.dormancy import BEATS
@@ -68,6 +71,20 @@ def test_a_write_finds_it_as_it_was(dormant: Nodes):
     assert {host.machine(GROUP).get(b"a") for host in dormant.hosts.values()} == {b"2"}
     assert dormant[1].replica(GROUP).commands_applied == before + 1
     assert {host.replica(GROUP).raw.raft.term for host in dormant.hosts.values()} == {1}
+
+
+def test_who_is_put_away_is_gone_without_the_garbage_collector(dormant: Nodes):
+    """A full collection looks at every object of the process, and comes rarely."""
+    gc.disable()
+    try:
+        dormant[1].propose(GROUP, put(b"a", b"2"))
+        dormant.settle()
+        replicas = [weakref.ref(host.replica(GROUP)) for host in dormant.hosts.values()]
+        leave_alone(dormant)
+        assert away(dormant) == {1, 2, 3}
+        assert [replica() for replica in replicas] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 def test_a_read_is_not_confirmed_by_answers_to_an_earlier_one(dormant: Nodes):
