@@ -70,8 +70,8 @@ PLANTS = [
         "row",
         "groups",
         "mr_groups.c",
-        "if (table->due.items[at] <= tick)",
-        "if (table->due.items[at + 1] <= tick)",
+        "uint64_t due = table->due.items[at];",
+        "uint64_t due = table->due.items[at + 1];",
     ),
     Plant(
         "vote",
