@@ -3,6 +3,7 @@
 :func:`cost` measures what a check takes for them.
 """
 
+import gc
 import struct
 import time
 import tracemalloc
@@ -16,6 +17,8 @@ from tests.native import models
 NAME = "hostile"
 SECONDS_PER_BYTE = 4e-6
 """Of processor time; a decoder that is not quadratic stays far below."""
+AGAIN = 4
+"""How often what took too long is measured once more."""
 
 UNITS = {
     "empty arrays": b"\x90",
@@ -79,28 +82,45 @@ def inputs(limit: int) -> Iterator[tuple[str, bytes]]:
             yield f"{name}, {envelope}", wrap(body[: max(0, room)])[:limit]
 
 
-def cost(check: Callable[[bytes], object], data: bytes) -> Cost:
-    """Time without, and peak memory with, the eyes of tracemalloc on it."""
-    start = time.process_time()
-    check(data)
-    seconds = time.process_time() - start
+def processor_time(check: Callable[[bytes], object], data: bytes) -> float:
+    """Seconds of this thread, and without what it costs to look through the garbage of others."""
+    gc.freeze()
+    try:
+        start = time.thread_time()
+        check(data)
+        return time.thread_time() - start
+    finally:
+        gc.unfreeze()
+
+
+def cost(check: Callable[[bytes], object], data: bytes, seconds: float) -> Cost:
+    """Time without, and peak memory with, the eyes of tracemalloc on it.
+
+    What seems to take longer than ``seconds`` is measured again: a busy machine only ever adds to it.
+    """
+    taken = processor_time(check, data)
+    for _ in range(AGAIN):
+        if taken <= seconds:
+            break
+        taken = min(taken, processor_time(check, data))
     tracemalloc.start()
     try:
         check(data)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    return Cost(peak, seconds)
+    return Cost(peak, taken)
 
 
 def violations(target: PythonTarget, longest: int, seconds_per_byte: float = SECONDS_PER_BYTE) -> list[str]:
     """What takes more than the target may; the inputs have at most ``longest`` bytes."""
     found = []
     for name, data in inputs(longest):
-        taken = cost(target.check, data)
+        seconds = 0.1 + seconds_per_byte * len(data)
+        taken = cost(target.check, data, seconds)
         if taken.bytes > target.base + target.factor * len(data):
             found.append(f"{target.name}: {name}: {taken.bytes:,} bytes for an input of {len(data):,}")
-        if taken.seconds > 0.1 + seconds_per_byte * len(data):
+        if taken.seconds > seconds:
             found.append(f"{target.name}: {name}: {taken.seconds:.2f} s for an input of {len(data):,}")
     return found
 
