@@ -4,6 +4,7 @@
 """
 
 import gc
+import math
 import struct
 import time
 import tracemalloc
@@ -93,7 +94,7 @@ def processor_time(check: Callable[[bytes], object], data: bytes) -> float:
         gc.unfreeze()
 
 
-def cost(check: Callable[[bytes], object], data: bytes, seconds: float) -> Cost:
+def cost(check: Callable[[bytes], object], data: bytes, seconds: float = math.inf) -> Cost:
     """Time without, and peak memory with, the eyes of tracemalloc on it.
 
     What seems to take longer than ``seconds`` is measured again: a busy machine only ever adds to it.

@@ -23,3 +23,11 @@ def test_what_costs_too_much_is_seen():
 
     target = PythonTarget("greedy", greedy, list, KIB)
     assert hostile.violations(target._replace(base=0), KIB)
+
+
+def test_what_takes_too_long_is_seen():
+    def quadratic(data: bytes):
+        return [sum(data[:end]) for end in range(len(data))]
+
+    allowed = 0.1 + hostile.SECONDS_PER_BYTE * 12 * KIB
+    assert hostile.cost(quadratic, bytes(12 * KIB), allowed).seconds > allowed
